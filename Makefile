@@ -1,0 +1,45 @@
+# make build: environment, install, then the whole line on the generated sample, ending with a submission.
+# make test:  environment, install, lint, types, tests.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+JOBS ?= 2
+# One thread a test process: two processes on two cores, and bit-equal results whatever the machine.
+TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+
+.PHONY: help build test lint types tests dev clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+build: $(INSTALLED) ## install, then build the sample's submission and leaderboard
+	$(BIN)/recpipe build
+
+test: lint types tests ## install, then lint, types and tests
+
+lint: $(INSTALLED) ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED) ## mypy
+	$(BIN)/mypy
+
+tests: $(INSTALLED) ## pytest on two processes
+	$(TEST_ENV) $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+dev: $(INSTALLED) ## Dagster's UI on http://localhost:3000
+	. $(BIN)/activate && dagster dev
+
+$(INSTALLED): pyproject.toml constraints.txt tools/activate.sh
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	grep -q recpipe-environment $(BIN)/activate || cat tools/activate.sh >> $(BIN)/activate
+	touch $@
+
+clean: ## remove the environment and caches; data/ stays
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache build *.egg-info

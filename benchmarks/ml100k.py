@@ -1,0 +1,222 @@
+"""ml-100k, the peer against ours on the same parts, over several seeds: docs/benchmarks.md's tables from one command.
+
+    python benchmarks/ml100k.py --data ml-100k.zip --work /tmp/ml100k --out docs/benchmarks.md \
+        --peer-python PEER/bin/python --peer-script recbole_peer.py
+
+Every figure is kept in WORK/figures.jsonl as soon as it is there; a second call measures only what is missing, so that
+the peer's long trainings need not run again. General models: `ratio_random`, one split and one training a seed; at test
+a user is known by the training part alone, as for the peer, in the last column by the validation part too. Sequential
+models: `leave_one_out`; of the peer one epoch is timed. Seconds are CPU seconds of the process: machines are shared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from peer import Peer, write_parts
+
+from recpipe.data.interactions import Histories, Interactions
+from recpipe.data.parts import Parts
+from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.readers import read
+from recpipe.data.splitting import strategy_from
+from recpipe.data.training_set import TrainingSet
+from recpipe.evaluation.evaluate import evaluate, validator
+from recpipe.measuring import Measured
+from recpipe.recipe import Run
+from recpipe.settings import Project
+from recpipe.training.journal import Journal
+
+GENERAL = {
+    "popularity": "Pop", "item_knn": "ItemKNN", "knn_basic": None, "ease": "EASE", "mf": None, "bpr": "BPR",
+    "neumf": "NeuMF", "multi_vae": "MultiVAE", "lightgcn": "LightGCN",
+}  # fmt: skip
+SEQUENTIAL = {"gru4rec": "GRU4Rec", "sasrec": "SASRec"}
+CUT_OFF = 10
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Lines of JSON, one a measurement; what is there is not measured again."""
+
+    path: Path
+
+    def all(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
+    def once(self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
+        if any(key.items() <= figure.items() for figure in self.all()):
+            return
+        started = time.perf_counter()
+        figure = key | measure()
+        with self.path.open("a") as file:
+            file.write(json.dumps(figure) + "\n")
+        print(f"{time.perf_counter() - started:7.1f} s  {figure}", flush=True)
+
+
+def parts_of(interactions: Interactions, strategy: str, seed: int) -> Parts:
+    """One split; leave_one_out knows no seed."""
+    settings: dict[str, Any] = {"strategy": strategy}
+    return strategy_from(settings | ({"seed": seed} if strategy == "ratio_random" else {})).split(interactions)
+
+
+def ours(model: str, parts: Parts, seed: int) -> dict[str, Any]:
+    """Fit with early stopping on the validation part, then measure on the test part."""
+    recipe = Project.here().recipe(model)
+    journal = Journal()
+    run = Run(seed=seed, report=journal.report, validate=validator(parts.valid, f"ndcg@{CUT_OFF}"))
+    with Measured() as measured:
+        scorer = recipe.fit(TrainingSet(parts.train), run)
+    known = parts.test
+    metrics = evaluate(scorer, known, parts.train, (CUT_OFF,)).means()
+    as_peer = evaluate(TrainOnly(scorer, parts.train), known, parts.train, (CUT_OFF,)).means()
+    return {
+        **measured.figures(),
+        "ndcg": metrics["ndcg@10"],
+        "recall": metrics["recall@10"],
+        "ndcg_train_only": as_peer["ndcg@10"],
+        "recall_train_only": as_peer["recall@10"],
+        "valid": journal.closing.get("best_valid"),
+        "epochs": len(journal.epochs),
+        "epoch_seconds": float(np.median([row["seconds"] for row in journal.epochs])) if journal.epochs else None,
+        "split": parts.digest(),
+    }
+
+
+@dataclass(frozen=True)
+class TrainOnly:
+    """Scores from the training histories alone; the validation films are still masked, by the ranking."""
+
+    scorer: Any
+    train: Interactions
+    serves_newcomers: bool = False
+
+    def scores(self, users: Histories) -> Any:
+        return self.scorer.scores(self.train.histories(users.users))
+
+
+def peers(peer: Peer, model: str, parts: Parts, folder: Path, **settings: Any) -> dict[str, Any]:
+    """The peer on the same parts, with its own default settings."""
+    write_parts(parts, folder)
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    told = peer.run(model, folder, **settings)
+    after, share = resource.getrusage(resource.RUSAGE_CHILDREN), told["fit_s"] / (time.perf_counter() - started)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {  # of the process's CPU seconds the share of its time that was training: imports and reading do not count
+        "seconds": told["fit_s"], "cpu_seconds": round(cpu * share, 2), "peak_memory_mb": after.ru_maxrss / 1024,
+        "ndcg": told["test"]["ndcg@10"], "recall": told["test"]["recall@10"], "split": parts.digest(),
+    }  # fmt: skip
+
+
+def table(figures: list[dict[str, Any]], models: dict[str, str | None], split: str) -> Iterator[str]:
+    """Markdown: means over seeds, the peer's beside ours."""
+    yield ("| model | NDCG@10 ours | of the peer | Recall@10 ours | of the peer | CPU s ours | of the peer "
+           "| NDCG@10 ours, validation films known |")  # fmt: skip
+    yield "|---|---|---|---|---|---|---|---|"
+    for model, peer_model in models.items():
+        own = [row for row in figures if row["who"] == "ours" and row["model"] == model and row["on"] == split]
+        other = [row for row in figures if row["who"] == "peer" and row["model"] == peer_model and row["on"] == split]
+        ndcg, recall = ("ndcg_train_only", "recall_train_only") if split == "ratio_random" else ("ndcg", "recall")
+        yield (f"| `{model}` | {spread(own, ndcg)} | {spread(other, 'ndcg')} | {spread(own, recall)} "
+               f"| {spread(other, 'recall')} | {mean(own, 'cpu_seconds')} | {mean(other, 'cpu_seconds')} "
+               f"| {spread(own, 'ndcg')} |")  # fmt: skip
+
+
+def spread(rows: list[dict[str, Any]], name: str) -> str:
+    """Mean ± standard deviation over seeds."""
+    values = [row[name] for row in rows]
+    if not values:
+        return "–"
+    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else f"{values[0]:.4f}"
+
+
+def mean(rows: list[dict[str, Any]], name: str) -> str:
+    """Mean over seeds, as seconds."""
+    return f"{np.mean([row[name] for row in rows]):.1f}" if rows else "–"
+
+
+def epoch_table(figures: list[dict[str, Any]]) -> Iterator[str]:
+    """Markdown: sequential models on leave_one_out, and seconds an epoch."""
+    yield "| model | NDCG@10 ours | Recall@10 ours | s an epoch ours | s an epoch of the peer | share |"
+    yield "|---|---|---|---|---|---|"
+    for model, peer_model in SEQUENTIAL.items():
+        own = [
+            row for row in figures if row["who"] == "ours" and row["model"] == model and row["on"] == "leave_one_out"
+        ]
+        other = [row for row in figures if row["who"] == "peer" and row["model"] == peer_model]
+        seconds = float(np.mean([row["epoch_seconds"] for row in own])) if own else float("nan")
+        peer_seconds = float(np.mean([row["epoch_seconds"] for row in other])) if other else float("nan")
+        yield (f"| `{model}` | {spread(own, 'ndcg')} | {spread(own, 'recall')} | {seconds:.1f} | {peer_seconds:.1f} "
+               f"| {seconds / peer_seconds:.3f} |")  # fmt: skip
+
+
+def write_between(path: Path, marker: str, lines: list[str]) -> None:
+    """Replace what stands between two markers of this name."""
+    text = path.read_text(encoding="utf-8")
+    begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
+    before, _, rest = text.partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--data", type=Path, required=True, help="ml-100k, folder or zip")
+    words.add_argument("--work", type=Path, required=True, help="a folder for figures and the peer's files")
+    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
+    words.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    words.add_argument("--models", nargs="+", default=[*GENERAL, *SEQUENTIAL])
+    words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
+    words.add_argument("--peer-script", type=Path)
+    words.add_argument("--only-peer", action="store_true", help="leave ours for another call")
+    words.add_argument("--threads", type=int, default=1)
+    given = words.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(given.threads)
+    import torch
+
+    torch.set_num_threads(given.threads)
+    given.work.mkdir(parents=True, exist_ok=True)
+    interactions = prepare(read(given.data).ratings, Preparation()).interactions
+    figures = Figures(given.work / "figures.jsonl")
+    peer = Peer(given.peer_python, given.peer_script, given.threads) if given.peer_python else None
+    for seed in given.seeds:
+        random, last = (parts_of(interactions, strategy, seed) for strategy in ("ratio_random", "leave_one_out"))
+        for model in given.models:
+            split, parts = ("leave_one_out", last) if model in SEQUENTIAL else ("ratio_random", random)
+            if not given.only_peer:
+                key = {"who": "ours", "model": model, "on": split, "seed": seed}
+                figures.once(key, partial(ours, model, parts, seed))
+            if peer and GENERAL.get(model):
+                folder = given.work / f"seed{seed}" / f"ml{seed}"
+                key = {"who": "peer", "model": GENERAL[model], "on": split, "seed": seed}
+                figures.once(key, partial(peers, peer, str(GENERAL[model]), parts, folder, seed=seed))
+            if peer and model in SEQUENTIAL and seed == given.seeds[0]:
+                key = {"who": "peer", "model": SEQUENTIAL[model], "on": split}
+                figures.once(key, partial(one_peer_epoch, peer, SEQUENTIAL[model], parts, given.work / "last" / "mll"))
+    if given.out:
+        known = figures.all()
+        write_between(given.out, "ratio_random", list(table(known, GENERAL, "ratio_random")))
+        write_between(given.out, "leave_one_out", list(epoch_table(known)))
+
+
+def one_peer_epoch(peer: Peer, model: str, parts: Parts, folder: Path) -> dict[str, Any]:
+    """Seconds of one epoch of the peer's sequential training: one epoch is run, and nothing is validated."""
+    write_parts(parts, folder)
+    told = peer.run(model, folder, epochs=1, eval_step=0, train_neg_sample_args=None, MAX_ITEM_LIST_LENGTH=50,
+                    benchmark_filename=None, eval_args={"split": {"LS": "valid_and_test"}, "group_by": "user",
+                                                        "order": "TO", "mode": "full"})  # fmt: skip
+    return {"epoch_seconds": told["fit_s"], "split": parts.digest()}
+
+
+if __name__ == "__main__":
+    main()

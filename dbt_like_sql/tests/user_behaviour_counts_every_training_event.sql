@@ -1,0 +1,15 @@
+-- the events of user_behaviour add up to the training part
+with counted as (
+    select coalesce(sum(events), 0) as events
+    from user_behaviour
+),
+
+trained as (
+    select count(*) as events
+    from train
+)
+
+select counted.events, trained.events as training_events
+from counted
+cross join trained
+where counted.events <> trained.events

@@ -1,0 +1,5 @@
+"""`python -m recpipe` is `recpipe`."""
+
+from recpipe.cli import main
+
+main()

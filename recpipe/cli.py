@@ -1,0 +1,141 @@
+"""`recpipe`: build a submission, see how things stand, look at models and recommendations, fetch data."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from recpipe.settings import Project, SettingsError
+from recpipe.storage import Missing
+
+app = typer.Typer(
+    help="From movie-watching data to ten films for every user.\n\n"
+    "Everything is written under data/ of the checkout, or under RECPIPE_HOME. Settings are the YAML files of "
+    "recpipe/conf, or of RECPIPE_CONF.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="Fetch published data, write the sample, look at a delivery.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+out = Console()
+err = Console(stderr=True)
+
+FAILED, WRONG_USE = 1, 2
+
+
+@app.command()
+def build(
+    models: Annotated[str, typer.Option(help="models to train and report, with commas; all where not given")] = "",
+    split: Annotated[str, typer.Option(help="the split of the leaderboard; the ensemble's where not given")] = "",
+    data: Annotated[str, typer.Option(help="a folder or zip to build from, from now on; or 'sample'")] = "",
+) -> None:
+    """Make what is missing and what is stale, up to the submission; skip what is current.
+
+    With --models or another --split only reports and the leaderboard are made, no submission.
+    """
+    from recpipe.defs.building import build_line
+
+    project = Project.here()
+    if data:
+        project.choose_data(data)
+    os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
+    chosen = [name.strip() for name in models.split(",") if name.strip()]
+    if not build_line(project, chosen, split, out):
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def status(
+    everything: Annotated[bool, typer.Option("--all", help="list current artifacts too")] = False,
+) -> None:
+    """What is there, what is stale and why, what is missing."""
+    from recpipe.showing import show_status
+
+    show_status(Project.here(), out, everything)
+
+
+@app.command("models")
+def list_models(
+    model: Annotated[str, typer.Argument(help="one model, with every setting and its meaning")] = "",
+) -> None:
+    """The catalogue: models, their recipes and settings."""
+    from recpipe.showing import show_model, show_models
+
+    if model:
+        show_model(Project.here(), model, out)
+    else:
+        show_models(Project.here(), out)
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Option(help="the user's id as in the data")],
+    model: Annotated[str, typer.Option(help="one model instead of the submission's blend")] = "",
+    k: Annotated[int, typer.Option("--k", min=1, help="how many films")] = 10,
+    seen: Annotated[bool, typer.Option("--seen", help="show the films watched last, too")] = False,
+) -> None:
+    """The films that a user will watch, with titles, years and scores."""
+    from recpipe.showing import show_recommendations
+
+    show_recommendations(Project.here(), out, user=user, model=model, k=k, seen=seen)
+
+
+@data.command("download")
+def download_data(
+    name: Annotated[str, typer.Argument(help="ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small")],
+    base_url: Annotated[str, typer.Option(help="where the archives lie")] = "",
+) -> None:
+    """Fetch published MovieLens data from GroupLens, with resume and checksum, and show its licence."""
+    from recpipe.showing import show_download
+
+    show_download(Project.here(), out, name, base_url)
+
+
+@data.command("sample")
+def write_sample_data(
+    folder: Annotated[Path, typer.Argument(help="where to write it, in the competition layout")],
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Write the generated movie world that recpipe builds from by default."""
+    from recpipe.data.sample import write_sample
+
+    write_sample(folder, seed=seed)
+    out.print(f"written to {folder}")
+
+
+@data.command("describe")
+def describe_data(
+    path: Annotated[Path, typer.Argument(help="a folder or zip in a layout that recpipe reads")],
+) -> None:
+    """What a delivery holds: its layout, rows, users, films and side tables."""
+    from recpipe.showing import show_delivery
+
+    show_delivery(path, out)
+
+
+def _dagster_home(project: Project) -> Path:
+    from recpipe.instance import dagster_home
+
+    return dagster_home(project)
+
+
+def main() -> None:
+    """Errors that a person can mend are one message, without a trace: exit status 1, 2 for wrong settings."""
+    logging.getLogger("dagster").setLevel(logging.ERROR)
+    try:
+        app()
+    except SettingsError as error:
+        err.print(f"[red]settings:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(WRONG_USE)
+    except (Missing, ValueError, LookupError, OSError) as error:
+        err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(FAILED)

@@ -1,0 +1,40 @@
+"""The competition layout: who watched what and when, without ratings, and one table of (film, value) pairs a field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from recpipe.data.readers.delimited import ID, NUMBER, TEXT, WHOLE, Format, columns, header
+from recpipe.data.readers.files import DataFile
+from recpipe.data.readers.tables import SIDES, RawTables
+
+NAME = "competition"
+DESCRIPTION = "train_ratings.csv (user,item,time), beside it any of " + ", ".join(f"{side}.tsv" for side in SIDES)
+
+
+def find(files: Mapping[str, DataFile]) -> list[dict[str, DataFile]]:
+    """The deliveries among the files of one folder: the files by what they hold."""
+    if "train_ratings.csv" not in files:
+        return []
+    sides = {side: files[f"{side}.tsv"] for side in SIDES if f"{side}.tsv" in files}
+    return [{"ratings": files["train_ratings.csv"], **sides}]
+
+
+def read(found: Mapping[str, DataFile]) -> RawTables:
+    """The tables. Ids may be text; a column `rating` is taken where there is one, other columns are left out."""
+    commas = Format(",")
+    first = header(found["ratings"], commas)
+    form = commas if len(first) > 1 else Format("\t")
+    kinds = {"user": ID, "item": ID, "time": WHOLE}
+    if "rating" in header(found["ratings"], form):
+        kinds["rating"] = NUMBER
+    ratings = columns(found["ratings"], form, kinds)
+    item = ratings.schema.field("item").type
+    sides = {side: _side(found[side], value, item) for side, value in SIDES.items() if side in found}
+    return RawTables.of(ratings, sides)
+
+
+def _side(file: DataFile, value: str, item: pa.DataType) -> pa.Table:
+    return columns(file, Format("\t"), {"item": item, value: WHOLE if value == "year" else TEXT})

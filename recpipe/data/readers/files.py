@@ -1,0 +1,81 @@
+"""The files of a delivery, in a folder or inside a zip archive, read without unpacking."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+from zipfile import BadZipFile, ZipFile
+
+from recpipe.data.archives import BadArchive, safe_members
+
+DEPTH = 3
+"""Levels of folders that are looked at."""
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """place: the folder or the zip archive. name: the path inside it, with forward slashes."""
+
+    place: Path
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.place.name}/{self.name}"
+
+    @property
+    def short(self) -> str:
+        return PurePosixPath(self.name).name
+
+    @property
+    def folder(self) -> str:
+        return str(PurePosixPath(self.name).parent)
+
+    @contextmanager
+    def open(self) -> Iterator[IO[bytes]]:
+        if self.place.is_dir():
+            with (self.place / self.name).open("rb") as file:
+                yield file
+        else:
+            try:
+                with ZipFile(self.place) as archive, archive.open(self.name) as member:
+                    yield member
+            except (BadZipFile, EOFError) as error:
+                raise BadArchive(f"{self}: {error}; the archive is damaged, fetch it again") from error
+
+    def content(self) -> bytes:
+        with self.open() as file:
+            return file.read()
+
+    def digest(self) -> str:
+        """sha256 of the content, in hexadecimal."""
+        digest = hashlib.sha256()
+        with self.open() as file:
+            while block := file.read(2**20):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+def delivered(path: Path) -> list[DataFile]:
+    """Every file under a folder or in a zip, hidden ones left out, in the order of their names."""
+    if path.is_dir():
+        patterns = ["/".join(["*"] * depth) for depth in range(1, DEPTH + 1)]
+        found = [
+            file.relative_to(path).as_posix() for pattern in patterns for file in path.glob(pattern) if file.is_file()
+        ]
+    elif path.is_file():
+        try:
+            with ZipFile(path) as archive:
+                found = [member.filename for member in safe_members(archive)]
+        except BadZipFile as error:
+            raise BadArchive(f"{path}: {error}; a folder or a zip archive is wanted") from error
+    else:
+        raise FileNotFoundError(f"{path}: is not there; a folder or a zip archive with ratings is wanted")
+    return [DataFile(path, name) for name in sorted(found) if not _hidden(name)]
+
+
+def _hidden(name: str) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)

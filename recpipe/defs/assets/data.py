@@ -1,0 +1,124 @@
+"""From the delivery to splits: raw tables, the tables of dbt_like_sql, interactions, splits."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import dagster as dg
+
+from recpipe.defs.checks import blocking_check, check_result, stop_where_failed
+from recpipe.defs.io import Making, output
+from recpipe.defs.partitions import SPLITS
+from recpipe.lineage import Lineage, Node
+from recpipe.settings import Project
+
+
+@dg.multi_asset(
+    outs={
+        "raw_ratings": dg.AssetOut(description="Who watched what and when, row by row as delivered."),
+        "raw_items": dg.AssetOut(description="Titles, years, genres, directors and writers as delivered."),
+    },
+    group_name="raw",
+    compute_kind="parquet",
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
+)
+def raw(context: dg.AssetExecutionContext) -> Iterator[dg.Output]:
+    """Read the configured source once; its layout is recognised."""
+    from recpipe.steps.raw import raw_items, raw_ratings, read_raw
+
+    ratings, items = Making(context, "raw_ratings"), Making(context, "raw_items")
+    tables = read_raw(ratings.project)
+    source = {"source": ratings.project.dataset().source}
+    for making, made in ((ratings, raw_ratings(tables)), (items, raw_items(tables))):
+        record = making.stage(made, source | {"rows": sum(made.rows.values()), **made.rows})
+        yield output(record, output_name=making.node.asset)
+
+
+def _table(name: str) -> dg.AssetsDefinition:
+    """One file of dbt_like_sql as an asset; the tests that belong to the table are its check."""
+    lineage = Lineage(Project.here())
+    model = lineage.sql[name]
+    by_split = lineage.partitioned_by_split(name)
+    partitions = SPLITS if by_split else None
+
+    @dg.asset(
+        name=name,
+        deps=sorted({needed.asset for needed in lineage.upstream(Node(name, "full" if by_split else None))}),
+        partitions_def=partitions,
+        group_name=model.group,
+        kinds={"sql", "duckdb"},
+        description=f"{model.description.removeprefix('-- ')}\n\n```sql\n{model.sql}\n```",
+        check_specs=[blocking_check("sql_tests", name, "Queries of tests/ that must return no row.", partitions)],
+    )
+    def table(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
+        from recpipe.steps.tables import SqlTable, broken_tests, table_inputs, table_rows
+
+        making = Making(context)
+        artifact = SqlTable(making.lineage.sql[name], table_inputs(making.lineage, making.node))
+        record = making.stage(artifact, {})
+        path = making.staged_folder(record) / f"{name}.parquet"
+        broken = broken_tests(making.lineage, making.node, path)
+        yield dg.AssetCheckResult(
+            check_name="sql_tests",
+            passed=not broken,
+            metadata={test.test.name: dg.MetadataValue.json({"rows": test.rows, "sample": str(test.sample)})
+                      for test in broken},
+        )  # fmt: skip
+        if broken:
+            raise dg.Failure("; ".join(f"{test.test.description}: {test.rows} rows" for test in broken))
+        yield output(record, views={"dagster/row_count": table_rows(path)})
+
+    return table
+
+
+@cache
+def tables() -> tuple[dg.AssetsDefinition, ...]:
+    """All tables of dbt_like_sql."""
+    return tuple(_table(name) for name in Lineage(Project.here()).sql)
+
+
+@dg.asset(
+    deps=["accepted_ratings", "rejected_ratings"],
+    group_name="core",
+    kinds={"numpy", "greatexpectations"},
+    check_specs=[blocking_check("interactions_suite", "interactions", "Types, ranges, duplicates, volume.")],
+)
+def interactions(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
+    """Who watched what, validated, filtered and numbered. Rejected rows lie apart in `rejected_ratings`."""
+    from recpipe.steps.prepare import accepted_ratings, prepare_interactions, rejected_by_reason, validated
+    from recpipe.validation.interactions import volume_of
+
+    making = Making(context)
+    outcome = validated(making.project)
+    yield check_result(outcome, "interactions_suite", "interactions")
+    stop_where_failed(outcome)
+    prepared = prepare_interactions(making.project)
+    figures = {
+        "users": prepared.ids.n_users,
+        "films": prepared.ids.n_items,
+        "events": len(prepared.interactions),
+        "source": making.project.dataset().source,
+        "accepted": volume_of(accepted_ratings(making.project)),
+        "counts": prepared.counts,
+        "rejected": rejected_by_reason(making.project),
+    }
+    yield making.output(prepared, figures)
+
+
+@dg.asset(
+    partitions_def=SPLITS,
+    group_name="splits",
+    kinds={"numpy", "greatexpectations"},
+    check_specs=[blocking_check("split_integrity", "split", "No leak, nothing lost, the order promised.", SPLITS)],
+)
+def split(context: dg.AssetExecutionContext, interactions: Any) -> Iterator[dg.Output | dg.AssetCheckResult]:
+    """Which events models learn from and which they must find; published only where the integrity suite passes."""
+    from recpipe.steps.split import split_interactions, validated
+
+    making = Making(context)
+    name = context.partition_key
+    parts = split_interactions(making.project, name, interactions)
+    outcome = validated(making.project, name, interactions, parts)
+    yield check_result(outcome, "split_integrity", f"split-{name}")
+    stop_where_failed(outcome)
+    yield making.output(parts, parts.summary())

@@ -1,0 +1,122 @@
+"""`recpipe build`: the planner's news as progress on a terminal, with the time left, and the leaderboard at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from recpipe.defs.planner import BuildFailed, Built, build
+from recpipe.lineage import Lineage, Node, model_node
+from recpipe.progress import listening
+from recpipe.settings import Project, SettingsError, nearest
+from recpipe.showing import show_leaderboard
+
+QUICK = 1.0
+"""Seconds assumed for a step that has never been run."""
+
+
+def build_line(project: Project, models: Sequence[str], split: str, out: Console) -> bool:
+    """Make reports, leaderboard and (unless only some models or another split are asked for) the submission.
+
+    Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
+    """
+    goals = build_goals(project, models, split)
+    settings = {name: project.recipe(name) for name in models or project.model_names()}  # every YAML is checked first
+    out.print(f"[bold]{len(settings)} models[/bold] on {project.dataset().source}; writing to {project.home}")
+    started = time.monotonic()
+    with dg.DagsterInstance.get() as instance, _Shown(project, out) as shown, listening(shown.hear):
+        failure = None
+        try:
+            built = build(project, goals, instance)
+        except BuildFailed as failed:
+            failure, built = failed, shown.built
+    out.print(f"{len(built.ran)} steps run, {len(built.current)} current, {time.monotonic() - started:.0f} s")
+    for node, reason in built.failed.items():
+        out.print(f"[red]failed[/red] {escape(f'{node}: {reason}')}", highlight=False, soft_wrap=True)
+    board = goals[-1] if goals[-1].asset == "leaderboard" else goals[-2]
+    if project.store.record(board.asset, board.partition):
+        show_leaderboard(project, board.partition or "", out)
+    if failure is not None:
+        out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
+        return False
+    if goals[-1].asset == "ensemble_submission":
+        for note in project.store.need("ensemble_submission").notes:
+            out.print(escape(note), highlight=False, soft_wrap=True)
+        out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
+    return not built.failed
+
+
+def build_goals(project: Project, models: Sequence[str], split: str) -> list[Node]:
+    """Reports of the models on the split, its leaderboard; and the submission where nothing narrower was asked for."""
+    for name in models:
+        if name not in project.model_names():
+            raise SettingsError(f"--models: no model {name!r}{nearest(name, project.model_names())}")
+    if split and split not in project.split_names():
+        raise SettingsError(f"--split: {split!r} is none{nearest(split, project.split_names())}")
+    on = split or project.ensemble_split()
+    goals = [model_node(name, on, "evaluation_report") for name in models or project.model_names()]
+    goals.append(Node("leaderboard", on))
+    if not models and on == project.ensemble_split():
+        goals.append(Node("ensemble_submission"))
+    return goals
+
+
+class _Shown:
+    """A line for the step under way, with its epochs; a line left behind for each step done."""
+
+    def __init__(self, project: Project, out: Console) -> None:
+        self.lineage, self.out = Lineage(project), out
+        self.built = Built()
+        self._bar = Progress(
+            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
+            TextColumn("{task.fields[left]}"), TimeElapsedColumn(), console=out, transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("starting", total=None, left="")
+        self._start, self._pace, self._spent = time.monotonic(), 1.0, 0.0
+
+    def __enter__(self) -> _Shown:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def hear(self, news: dict[str, Any]) -> None:
+        """One piece of news from the planner or from a training."""
+        match news["event"]:
+            case "start":
+                self._start = time.monotonic()
+                left = sum(self._expected(node) for node in news["remaining"])
+                self._bar.update(self._task, description=escape(str(news["node"])), left=_told(left))
+            case "training" if "epoch" in news:
+                valid = "" if news.get("valid") is None else f", validation {news['valid']:.4f}"
+                self._bar.update(self._task, left=f"epoch {news['epoch']}, loss {news['loss']:.4f}{valid}")
+            case "done":
+                self.built.ran.append(news["node"])
+                self._say("[green]made[/green]", news["node"], f"{time.monotonic() - self._start:.1f} s")
+            case "failed":
+                self.built.failed[news["node"]] = news["error"]
+                self._say("[red]failed[/red]", news["node"], news["error"].splitlines()[0])
+            case "left out":
+                self._say("[yellow]left out[/yellow]", news["node"], f"because of {news['because']}")
+            case "current":
+                self.built.current.append(news["node"])
+            case "waiting":
+                self.out.print(news["what"])
+
+    def _say(self, word: str, node: Node, rest: str) -> None:
+        self.out.print(f"{word} {escape(str(node))}  [dim]{escape(rest)}[/dim]", highlight=False)
+
+    def _expected(self, node: Node) -> float:
+        record = self.lineage.project.store.record(node.asset, node.partition)
+        return float(record.figures.get("seconds", QUICK)) if record else QUICK
+
+
+def _told(seconds: float) -> str:
+    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"

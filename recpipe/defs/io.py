@@ -1,0 +1,94 @@
+"""How assets meet the artifact store: the body stages an artifact, the io manager publishes it and reads it back."""
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from recpipe.lineage import Lineage, Node, Versions
+from recpipe.progress import listening
+from recpipe.settings import Project
+from recpipe.storage import Artifact, Missing, Record
+
+
+class ArtifactIO(dg.IOManager):
+    """Publishes staged artifacts; reads the current artifact of an upstream asset, whatever class it is."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Record) -> None:
+        """Make what the step staged the current version."""
+        store = Project.here().store
+        store.publish(obj)
+        context.add_output_metadata({"folder": dg.MetadataValue.path(store.folder(obj.asset, obj.partition))})
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """The current artifact of the upstream asset and partition."""
+        partition = context.asset_partition_key if context.has_asset_partitions else None
+        try:
+            return Project.here().store.read(context.asset_key.to_user_string(), partition)
+        except Missing as missing:
+            raise dg.Failure(str(missing)) from missing
+
+
+class Making:
+    """One artifact in the making: what goes into it is fixed at the start, so a change meanwhile leaves it stale."""
+
+    def __init__(self, context: dg.AssetExecutionContext, asset: str | None = None) -> None:
+        self.project = Project.here()
+        self.lineage = Lineage(self.project)
+        name = asset or context.asset_key.to_user_string()
+        self.node = Node(name, context.partition_key if context.has_partition_key else None)
+        self._inputs: Versions = self.lineage.versions(self.node)
+
+    def stage(self, artifact: Artifact, figures: Mapping[str, Any], notes: Sequence[str] = ()) -> Record:
+        """Write the artifact beside the current one; it becomes current when the output is handled."""
+        versions = {name: version for name, version in self._inputs.items() if version is not None}
+        return self.project.store.stage(self.node.asset, self.node.partition, artifact, versions, figures, notes)
+
+    def output(
+        self, artifact: Artifact, figures: Mapping[str, Any], notes: Sequence[str] = (), **views: dg.MetadataValue
+    ) -> dg.Output[Record]:
+        """Stage the artifact: `figures` go into its record and Dagster's metadata, `views` into the metadata alone."""
+        return output(self.stage(artifact, figures, notes), views=views)
+
+    def staged_folder(self, record: Record) -> Path:
+        """Where a staged artifact lies before it is published."""
+        return self.project.store.place(record.asset, record.partition) / record.version
+
+
+def output(record: Record, output_name: str = "result", views: Mapping[str, Any] | None = None) -> dg.Output[Record]:
+    """What a step yields: the staged record with its figures as metadata and its content as data version."""
+    metadata = {name: as_metadata(value) for name, value in record.figures.items()} | dict(views or {})
+    if record.notes:
+        metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in record.notes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)  # own data versions are a beta; the early cut-off rests on them
+        return dg.Output(
+            record, output_name=output_name, metadata=metadata, data_version=dg.DataVersion(record.content)
+        )
+
+
+@contextmanager
+def logged(context: dg.AssetExecutionContext) -> Iterator[None]:
+    """News of the work inside, an epoch for instance, become lines of Dagster's log."""
+
+    def log(news: dict[str, Any]) -> None:
+        context.log.info(", ".join(f"{name} {_short(value)}" for name, value in news.items()))
+
+    with listening(log):
+        yield
+
+
+def as_metadata(value: Any) -> Any:
+    """A figure as Dagster shows it best: numbers plotted over time, the rest as JSON or text."""
+    if value is None:
+        return dg.MetadataValue.null()
+    if isinstance(value, bool | int | float | str):
+        return value
+    return dg.MetadataValue.json(value)
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.5g}" if isinstance(value, float) else value

@@ -1,0 +1,106 @@
+"""A scorer against hidden films: full ranking, every metric for every user; and the one number for early stopping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recpipe.data.interactions import IntArray, Interactions, LongArray
+from recpipe.data.parts import HeldOut
+from recpipe.evaluation.metrics import METRICS, Hits, Targets, Values, over_lists, parse_metric, per_user
+from recpipe.evaluation.ranking import Masker, rank
+from recpipe.recipe import Scorer
+
+CUT_OFFS = (5, 10, 20)
+HEAD = 0.2
+"""The head: this share of the films, the most watched in training; the tail: all others."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What a scorer reached on held-out films.
+
+    users: int32 [users], row numbers. n_known, n_targets: int64 [users], events in the history, distinct films hidden.
+    per_user: float64 [users] by `name@k`. lists: what the lists are like as a whole, by `name@k`.
+    film_groups: for "head" and "tail" the number of films, of targets, and by `name@k` the share of the group's targets
+    that are found (`recall`) and the share of the lists that it fills (`share_of_lists`).
+    """
+
+    users: IntArray
+    n_known: LongArray
+    n_targets: LongArray
+    per_user: Mapping[str, Values]
+    lists: Mapping[str, float]
+    film_groups: Mapping[str, Mapping[str, float]]
+
+    def means(self) -> dict[str, float]:
+        """Mean over users of every metric."""
+        return {name: float(values.mean()) for name, values in self.per_user.items()}
+
+
+def evaluate(
+    scorer: Scorer,
+    held_out: HeldOut,
+    train: Interactions,
+    cut_offs: Sequence[int] = CUT_OFFS,
+    masker: Masker | None = None,
+) -> Evaluation:
+    """Rank all films for every held-out user and measure. Popularity is counted in `train` alone.
+
+    A hidden film that the user's history already holds counts as a target, though no list can contain it.
+    """
+    if not len(held_out):
+        raise ValueError("evaluate: nobody has hidden films; the split left this part empty")
+    targets = Targets.of(held_out.targets)
+    items = rank(scorer, held_out.histories, max(cut_offs), masker=masker).items
+    hits = targets.hits(items)
+    counts = train.item_counts()
+    n_users = int((np.diff(train.offsets) > 0).sum())
+    whole = {k: over_lists(items[:, :k], counts, n_users) for k in cut_offs}
+    return Evaluation(
+        users=held_out.targets.users,
+        n_known=held_out.histories.lengths,
+        n_targets=targets.counts,
+        per_user=per_user(hits, targets.counts, cut_offs),
+        lists={f"{name}@{k}": value for k, figures in whole.items() for name, value in figures.items()},
+        film_groups=_by_film_group(items, hits, targets, in_head(counts), cut_offs),
+    )
+
+
+def validator(held_out: HeldOut, metric: str = "ndcg@10") -> Callable[[Scorer], float]:
+    """The mean of one metric as a function of a scorer, for the training loop: only its cut-off's films are ranked."""
+    name, k = parse_metric(metric)
+    if not len(held_out):
+        raise ValueError("validator: nobody has hidden films; choose a split with a validation part")
+    targets = Targets.of(held_out.targets)
+
+    def validate(scorer: Scorer) -> float:
+        hits = targets.hits(rank(scorer, held_out.histories, k).items)
+        return float(METRICS[name](hits, targets.counts).mean())
+
+    return validate
+
+
+def in_head(counts: LongArray, share: float = HEAD) -> NDArray[np.bool_]:
+    """bool [n_items]: the most watched `share` of the films, ties to the lower number."""
+    head = np.zeros(len(counts), dtype=np.bool_)
+    head[np.argsort(-counts, kind="stable")[: round(share * len(counts))]] = True
+    return head
+
+
+def _by_film_group(
+    items: IntArray, hits: Hits, targets: Targets, head: NDArray[np.bool_], cut_offs: Sequence[int]
+) -> dict[str, dict[str, float]]:
+    wanted = head[targets.keys % targets.n_items]
+    groups = {}
+    for name, films, n_targets in (("head", head, wanted.sum()), ("tail", ~head, (~wanted).sum())):
+        figures = {"films": float(films.sum()), "targets": float(n_targets)}
+        shown = films[items] & (items >= 0)
+        for k in cut_offs:
+            figures[f"recall@{k}"] = float((hits & shown)[:, :k].sum() / max(n_targets, 1))
+            figures[f"share_of_lists@{k}"] = float(shown[:, :k].sum() / max((items[:, :k] >= 0).sum(), 1))
+        groups[name] = figures
+    return groups

@@ -1,0 +1,131 @@
+"""Plots of results: titled, with units, in colours that colour-blind readers can tell apart (Okabe and Ito, 2008)."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from recpipe.evaluation.comparison import Interval
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
+MARKS = ("o", "s", "^", "D")
+DOTS_PER_INCH = 100
+
+
+def training_curve(epochs: Sequence[Mapping[str, Any]], metric: str) -> Figure:
+    """Loss and validation metric by epoch, one above the other; the best epoch is marked."""
+    figure = Figure(figsize=(7, 4.6), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True)
+    _line(above, epochs, "loss", BLUE)
+    above.set(title="Training: loss and validation by epoch", ylabel="loss (mean an example)")
+    numbers, valid = _line(below, epochs, "valid", ORANGE)
+    if len(valid):
+        best = int(np.argmax(valid))
+        side = "left" if best < len(valid) / 2 else "right"
+        below.plot(numbers[best], valid[best], "*", color=ORANGE, markersize=13)
+        below.annotate(
+            f"best: {valid[best]:.4f}",
+            (numbers[best], valid[best]),
+            xytext=(0, -16),
+            textcoords="offset points",
+            ha=side,
+        )
+        below.margins(y=0.25)
+    below.set(xlabel="epoch", ylabel=f"validation {metric}")
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return figure
+
+
+def metrics_by_user_group(groups: Mapping[str, Mapping[str, Interval]], names: Sequence[str]) -> Figure:
+    """Means with 95 % intervals of each metric, one colour and mark a group of users."""
+    figure = Figure(figsize=(7, 3.4), layout="constrained")
+    axes = figure.subplots()
+    for number, (group, metrics) in enumerate(groups.items()):
+        shift = (number - (len(groups) - 1) / 2) * 0.16
+        chosen = [metrics[name] for name in names]
+        means, errors = _errors(chosen)
+        colour, mark = COLOURS[number % 4], MARKS[number % 4]
+        places = np.arange(len(names)) + shift
+        axes.errorbar(places, means, yerr=errors, linestyle="", marker=mark, color=colour, capsize=3, label=group)
+    axes.set(title="Metrics by group of users", ylabel="mean over users, 95 % interval")
+    axes.set_xticks(np.arange(len(names)), names)
+    axes.set_ylim(bottom=0)
+    _grid(axes, "y")
+    axes.legend(title="users", frameon=False)
+    return figure
+
+
+def recall_by_film_group(groups: Mapping[str, Mapping[str, float]], cut_offs: Sequence[int]) -> Figure:
+    """Share of each film group's hidden films that was found, by cut-off."""
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
+    axes = figure.subplots()
+    width = 0.8 / max(len(groups), 1)
+    for number, (group, figures) in enumerate(groups.items()):
+        places = np.arange(len(cut_offs)) + (number - (len(groups) - 1) / 2) * width
+        shares = [100 * figures[f"recall@{k}"] for k in cut_offs]
+        label = f"{group}: {figures['films']:,.0f} films, {figures['targets']:,.0f} hidden"
+        bars = axes.bar(
+            places, shares, width * 0.92, color=COLOURS[number % 4], hatch=("", "//")[number % 2], label=label
+        )
+        axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=9)
+    axes.set(
+        title="Hidden films that were found, by group of films", xlabel="films in the list (k)", ylabel="found (%)"
+    )
+    axes.set_xticks(np.arange(len(cut_offs)), [str(k) for k in cut_offs])
+    axes.margins(y=0.15)
+    _grid(axes, "y")
+    axes.legend(frameon=False)
+    return figure
+
+
+def scores_of_models(names: Sequence[str], scores: Sequence[Interval], metric: str) -> Figure:
+    """Each model's mean with its 95 % interval, the first on top."""
+    figure = Figure(figsize=(7, 1.2 + 0.32 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    means, errors = _errors(scores)
+    axes.errorbar(means, np.arange(len(names)), xerr=errors, linestyle="", marker="o", color=BLUE, capsize=3)
+    axes.axvline(means[0], color=GREY, linewidth=0.8, linestyle="--")
+    axes.set_yticks(np.arange(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set(title=f"Models by {metric}", xlabel=f"{metric} (mean over users, 95 % interval)")
+    _grid(axes, "x")
+    return figure
+
+
+def data_uri(figure: Figure) -> str:
+    """The figure as a PNG inside a URI, for HTML and Markdown."""
+    FigureCanvasAgg(figure)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+    return "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
+
+
+def _line(axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, colour: str) -> tuple[Any, Any]:
+    """Draws the epochs that have the number; returns epochs and numbers."""
+    told = [each for each in epochs if each.get(key) is not None]
+    numbers = np.array([each["epoch"] for each in told], dtype=float)
+    values = np.array([each[key] for each in told], dtype=float)
+    axes.plot(numbers, values, color=colour, marker="." if len(told) < 60 else "")
+    _grid(axes, "y")
+    return numbers, values
+
+
+def _errors(intervals: Sequence[Interval]) -> tuple[Any, Any]:
+    means = np.array([each.mean for each in intervals])
+    ends = np.array([[each.low, each.high] for each in intervals])
+    return means, np.abs(ends - means[:, None]).T
+
+
+def _grid(axes: Axes, along: str) -> None:
+    axes.grid(axis=along, color="#dddddd", linewidth=0.7)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,97 @@
+"""The two ideas: a recipe says how to learn, a scorer is what was learned; and Run, the circumstances of learning."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from recpipe.data.interactions import FloatArray, Histories
+from recpipe.data.training_set import TrainingSet
+
+
+class Scorer(Protocol):
+    """What was learned. Implementations are frozen and know how to write themselves as plain arrays."""
+
+    @property
+    def serves_newcomers(self) -> bool:
+        """Whether rows of `NEWCOMER` get scores; otherwise `scores` raises `UnknownUsers` for them."""
+        ...
+
+    def scores(self, users: Histories) -> FloatArray:
+        """float32 [rows × n_items], higher is better; all finite. Seen films are scored too: ranking masks them."""
+        ...
+
+    def arrays(self) -> dict[str, Any]:
+        """What `from_arrays` needs: NumPy arrays (0-d for single numbers) and SciPy CSR matrices by name."""
+        ...
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Any], recipe: Recipe) -> Self:
+        """The scorer that `arrays` came from. The recipe rebuilds a network where the scorer has one."""
+        ...
+
+
+class UnknownUsers(ValueError):
+    """A scorer was asked about users that it has not seen at training and cannot serve."""
+
+
+def silent(**numbers: Any) -> None:
+    """Reports nothing."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """The circumstances of one fit: nothing here is data, and nothing here is a choice of the model.
+
+    seed: of every random number. device: "cpu" or "cuda". epochs: learn for exactly this many and do not validate
+    (refits on all the data); None lets early stopping decide. time_budget: seconds, after which the best epoch so far
+    is kept. memory_budget: bytes that the fit may take; None for no bound. checkpoints: a folder for what must survive
+    a kill. report: receives numbers by name as they come (epoch, loss, ...). validate: the validation metric of a
+    scorer, higher is better; None where there is no validation part.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
+    epochs: int | None = None
+    time_budget: float | None = None
+    memory_budget: int | None = None
+    checkpoints: Path | None = None
+    report: Callable[..., None] = field(default=silent)
+    validate: Callable[[Scorer], float] | None = None
+
+    def random(self) -> np.random.Generator:
+        """A fresh generator from the seed: the same at every call."""
+        return np.random.default_rng(self.seed)
+
+
+class Recipe(BaseModel, ABC):
+    """The settings of one way to learn. Frozen; unknown keys are refused; concrete recipes are never subclassed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    uses_features: ClassVar[bool] = False
+    """Whether the recipe looks at side data; a change of side data makes only such models stale."""
+
+    @classmethod
+    def recipe_name(cls) -> str:
+        """The name in the catalogue and in YAML: the class in snake case, which is its file's name."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+    @abstractmethod
+    def fit(self, train: TrainingSet, run: Run) -> Scorer:
+        """Learn from `train` alone."""
+
+
+class NetworkRecipe(Recipe):
+    """A recipe whose scorer holds a torch network: it can build that network again, untrained, from sizes alone."""
+
+    @abstractmethod
+    def network(self, n_users: int, n_items: int) -> Any:
+        """An untrained `torch.nn.Module` of this recipe's settings."""

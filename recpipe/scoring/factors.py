@@ -1,0 +1,76 @@
+"""One vector a user and one a film: MF, BPR, iALS, and every graph model once its propagation is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
+from recpipe.recipe import Recipe, UnknownUsers
+
+BLOCK = 256
+"""Rows in one matrix product: always as many, since products of another shape may round otherwise."""
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """score[user, i] = user_factors[user] · item_factors[i] + item_biases[i].
+
+    user_factors: float32 [n_users × embedding]. item_factors: float32 [n_items × embedding]. item_biases: float32
+    [n_items] or None. newcomer_factors: float32 [embedding], the vector that stands for everybody unknown; where None,
+    newcomers are refused.
+    """
+
+    user_factors: FloatArray
+    item_factors: FloatArray
+    item_biases: FloatArray | None = None
+    newcomer_factors: FloatArray | None = None
+
+    optional: ClassVar[tuple[str, ...]] = ("item_biases", "newcomer_factors")
+
+    def __post_init__(self) -> None:
+        if self.user_factors.shape[1] != self.item_factors.shape[1]:
+            raise ValueError(
+                f"factors: users have vectors of length {self.user_factors.shape[1]}, "
+                f"films of length {self.item_factors.shape[1]}"
+            )
+
+    @property
+    def serves_newcomers(self) -> bool:
+        """Whether there is a vector that stands for them."""
+        return self.newcomer_factors is not None
+
+    def scores(self, users: Histories) -> FloatArray:
+        """float32 [rows × n_items]; raises `UnknownUsers` for newcomers, unless a vector stands for them."""
+        vectors = self._vectors(users)
+        scores = np.empty((len(users), len(self.item_factors)), dtype=np.float32)
+        for start in range(0, len(users), BLOCK):
+            block = vectors[start : start + BLOCK]
+            full = np.concatenate((block, np.zeros((BLOCK - len(block), block.shape[1]), dtype=np.float32)))
+            scores[start : start + BLOCK] = (full @ self.item_factors.T)[: len(block)]
+        return scores if self.item_biases is None else scores + self.item_biases
+
+    def _vectors(self, users: Histories) -> FloatArray:
+        unknown = (users.users == NEWCOMER) | (users.users >= len(self.user_factors))
+        if not unknown.any():
+            return self.user_factors[users.users]
+        if self.newcomer_factors is None:
+            raise UnknownUsers(
+                f"{int(unknown.sum())} of {len(users)} users were not seen at training, and this model has a "
+                "vector for each user that it was trained on and for nobody else: fit again with their histories in "
+                "the training part, or ask a model that scores from histories (ease, item_knn, multi_vae)"
+            )
+        known = self.user_factors[np.where(unknown, 0, users.users)]
+        return np.where(unknown[:, None], self.newcomer_factors, known)
+
+    def arrays(self) -> dict[str, Any]:
+        """The factors, and the optional vectors where there are any."""
+        given = {name: getattr(self, name) for name in self.optional if getattr(self, name) is not None}
+        return {"user_factors": self.user_factors, "item_factors": self.item_factors, **given}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Any], recipe: Recipe) -> Self:
+        """The recipe is not needed."""
+        return cls(**arrays)

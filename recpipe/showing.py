@@ -1,0 +1,188 @@
+"""What the command line shows: status, models, leaderboards, recommendations, deliveries."""
+
+from __future__ import annotations
+
+from collections import Counter
+from inspect import cleandoc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from recpipe.lineage import FULL, Lineage, Node, Standing, model_node
+from recpipe.settings import Project, SettingsError
+
+if TYPE_CHECKING:
+    from recpipe.data.interactions import Histories
+
+COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
+
+
+def line_nodes(project: Project) -> list[Node]:
+    """Every artifact of the line that stands or that the submission needs."""
+    lineage = Lineage(project)
+    nodes = dict.fromkeys(lineage.line_to(Node("ensemble_submission")))
+    for asset in ("split", "user_behaviour", "item_behaviour", "trained_model", "evaluation_report", "leaderboard"):
+        for record in project.store.records(asset):
+            model, _, split = (record.partition or "").rpartition("|")
+            if split in project.split_names() and (not model or model in project.model_names()):
+                nodes[Node(asset, record.partition)] = None
+    return list(nodes)
+
+
+def show_status(project: Project, out: Console, everything: bool) -> None:
+    """Missing and stale artifacts with the reason; current ones on request; a count of each."""
+    lineage = Lineage(project)
+    table = Table("artifact", "standing", "why", "made", box=None)
+    counts: Counter[str] = Counter()
+    for node in line_nodes(project):
+        state = lineage.state(node)
+        counts[state.standing] += 1
+        record = project.store.record(node.asset, node.partition)
+        if everything or state.standing is not Standing.CURRENT:
+            why = ", ".join(f"{name} changed" for name in state.why)
+            colour = COLOURS[state.standing]
+            table.add_row(
+                escape(str(node)),
+                f"[{colour}]{state.standing}[/{colour}]",
+                escape(why),
+                record.written_at if record else "",
+            )
+    out.print(f"data: {project.dataset().source}; home: {project.home}", soft_wrap=True)
+    if table.row_count:
+        out.print(table)
+    out.print(", ".join(f"{count} {standing}" for standing, count in sorted(counts.items())))
+    submission = project.store.record("ensemble_submission")
+    if submission:
+        for note in submission.notes:
+            out.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def show_models(project: Project, out: Console) -> None:
+    """One row a model: recipe, family, what the recipe is, and the settings that differ from its defaults."""
+    from recpipe.models.catalog import family
+
+    table = Table("model", "recipe", "family", "settings", box=None)
+    for model in project.model_names():
+        recipe = project.recipe(model)
+        changed = recipe.model_dump(exclude_defaults=True)
+        settings = ", ".join(f"{name} {value}" for name, value in changed.items()) or "defaults"
+        table.add_row(model, recipe.recipe_name(), family(recipe.recipe_name()), settings)
+    out.print(table)
+
+
+def show_model(project: Project, model: str, out: Console) -> None:
+    """Every setting of one model, with its meaning, and where its recipe comes from."""
+    from recpipe.vocabulary import VOCABULARY
+
+    recipe = project.recipe(model)
+    out.print(f"[bold]{model}[/bold]: {recipe.recipe_name()}")
+    out.print(escape(cleandoc(type(recipe).__doc__ or "")), highlight=False)
+    table = Table("setting", "value", "meaning", box=None)
+    for name, value in recipe.model_dump().items():
+        table.add_row(name, str(value), VOCABULARY[name])
+    out.print(table)
+
+
+def show_leaderboard(project: Project, split: str, out: Console) -> None:
+    """The models of a split, the best first."""
+    board = project.store.read("leaderboard", split)
+    columns, rows = board.told()
+    table = Table(*columns, title=f"{split}, by {board.metric} (split {board.split_digest[:12]})", box=None)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+
+
+def show_recommendations(project: Project, out: Console, *, user: str, model: str, k: int, seen: bool) -> None:
+    """A user's films from one model, or from the members of the submission."""
+    from recpipe.blending.blend import blend
+    from recpipe.evaluation.ranking import rank
+    from recpipe.steps.ensemble import film_features
+
+    store = project.store
+    ids = store.read("interactions").ids
+    histories = _history_of(project, user)
+    films = film_features(project)
+    if model:
+        scorers = {model: store.read("trained_model", _stored_partition(project, model)).scorer}
+        ranking = rank(scorers[model], histories, k)
+    else:
+        chosen = store.read("ensemble")
+        scorers = {member: store.read("trained_model", f"{member}|{FULL}").scorer for member in chosen.used}
+        most = max(k, project.ensemble().candidates)
+        ranking = blend({member: rank(scorer, histories, most) for member, scorer in scorers.items()}, chosen, k)
+    if seen:
+        out.print(_films(f"watched last by {user}", histories.items[::-1][:k], films, ids, None))
+    by = model or " + ".join(scorers)
+    out.print(_films(f"for {user}, by {by}", ranking.items[0], films, ids, ranking.scores[0]))
+
+
+def show_delivery(path: Path, out: Console) -> None:
+    """Rows of every table of a delivery, and the span of time."""
+    from recpipe.data.readers import read
+    from recpipe.steps.raw import raw_items, raw_ratings
+
+    tables = read(path)
+    table = Table("table", "rows", "columns", box=None)
+    for name, each in ({**raw_ratings(tables).tables, **raw_items(tables).tables}).items():
+        table.add_row(name, f"{each.num_rows:,}", ", ".join(each.column_names))
+    out.print(table)
+
+
+def show_download(project: Project, out: Console, name: str, base_url: str) -> None:
+    """Fetch an archive with a progress bar, show its licence and what to do next."""
+    from recpipe.data.download import download
+
+    bar = Progress(*Progress.get_default_columns()[:1], BarColumn(), DownloadColumn(), TransferSpeedColumn(),
+                   TimeRemainingColumn(), console=out)  # fmt: skip
+    given: dict[str, Any] = {"base_url": base_url} if base_url else {}
+    with bar:
+        task = bar.add_task(name, total=None)
+        fetched = download(
+            name,
+            project.home / "raw",
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            **given,
+        )
+    out.print(escape(fetched.licence), highlight=False)
+    out.print(
+        f"[bold green]fetched:[/bold green] {fetched.folder}; now: recpipe build --data {fetched.folder}",
+        soft_wrap=True,
+    )
+
+
+def _history_of(project: Project, user: str) -> Histories:
+    import numpy as np
+    import pyarrow as pa
+
+    store = project.store
+    ids = store.read("interactions").ids
+    row = ids.user_rows(pa.array([user]))
+    if row[0] < 0:
+        some = ", ".join(map(str, ids.users[:3].to_pylist()))
+        raise SettingsError(f"--user: {user!r} is not in the data; users are for example {some}")
+    return store.read("split", FULL).everyone.rows(np.asarray(row))
+
+
+def _stored_partition(project: Project, model: str) -> str:
+    """The model as refitted on everything, or else on the ensemble's split."""
+    project.model_settings(model)  # an unknown name is an error that names the nearest
+    for split in (FULL, project.ensemble_split()):
+        node = model_node(model, split)
+        if project.store.record(node.asset, node.partition):
+            return node.partition or ""
+    return f"{model}|{FULL}"
+
+
+def _films(title: str, rows: Any, films: Any, ids: Any, scores: Any) -> Table:
+    table = Table("", "film", "title", "year", *([] if scores is None else ["score"]), title=title, box=None)
+    raw = ids.raw_items(rows).to_pylist()
+    for place, (row, item) in enumerate(zip(rows, raw, strict=True), start=1):
+        year = str(films.years[row]) if films.years[row] else ""
+        score = [] if scores is None else [f"{scores[place - 1]:.4f}"]
+        table.add_row(str(place), str(item), films.titles[row], year, *score)
+    return table

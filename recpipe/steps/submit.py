@@ -1,0 +1,80 @@
+"""Ten films for every user: the chosen members, refitted on all the data, blended, validated and handed in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recpipe.blending.blend import Blend, blend
+from recpipe.blending.submission import SUBMISSION_FILE, Submission
+from recpipe.data.parts import Parts
+from recpipe.evaluation.ranking import Ranking, rank
+from recpipe.lineage import FULL, Lineage, Standing, model_node
+from recpipe.settings import Project
+from recpipe.steps.ensemble import year_masker
+from recpipe.storage import replace_text
+
+if TYPE_CHECKING:
+    from recpipe.validation.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A submission, the figures for its record, and what a person should know of it."""
+
+    submission: Submission
+    figures: dict[str, Any]
+    notes: tuple[str, ...]
+
+
+def submission(project: Project) -> Submitted:
+    """Lists of `k` films for every user with any history. Gaps that the release-year filter leaves are filled."""
+    store, settings = project.store, project.ensemble()
+    chosen: Blend = store.read("ensemble")
+    parts: Parts = store.read("split", FULL)
+    ids = store.read("interactions").ids
+    scorers = {member: store.read("trained_model", f"{member}|{FULL}").scorer for member in chosen.used}
+    histories = parts.everyone
+    masker = year_masker(project, settings)
+    lists = {m: rank(scorer, histories, settings.candidates, masker=masker) for m, scorer in scorers.items()}
+    ranking = blend(lists, chosen, settings.k)
+    if masker is not None:
+        unfiltered = {m: rank(scorer, histories, settings.candidates) for m, scorer in scorers.items()}
+        ranking = ranking.filled_from(blend(unfiltered, chosen, settings.k))
+    made = Submission.build(
+        ranking, np.array(ids.raw_users(histories.users)), np.array(ids.raw_items(np.arange(ids.n_items)))
+    )
+    figures = {"users": len(histories), "films a user": settings.k, "members": chosen.used, **_spread(ranking)}
+    return Submitted(made, figures, (chosen.verdict, *_stale(project, chosen)))
+
+
+def validated(project: Project, made: Submission) -> Outcome:
+    """The submission suite against everything that is known of users and films."""
+    from recpipe.validation.submission import validate_submission
+
+    ids = project.store.read("interactions").ids
+    histories = project.store.read("split", FULL).everyone
+    users, films = np.array(ids.raw_users(histories.users)), np.array(ids.items)
+    return validate_submission(made.table(), project.ensemble().k, users, films, histories.matrix())
+
+
+def publish_file(project: Project, folder: Path) -> None:
+    """Put the submission in `folder` where people look for it, in one atomic replacement."""
+    replace_text(project.submission_file, (folder / SUBMISSION_FILE).read_text(encoding="utf-8"))
+
+
+def _spread(ranking: Ranking) -> dict[str, Any]:
+    return {"films recommended to somebody": len(np.unique(ranking.items))}
+
+
+def _stale(project: Project, chosen: Blend) -> list[str]:
+    lineage = Lineage(project)
+    states = [lineage.state(model_node(member, FULL)) for member in chosen.used]
+    return [
+        f"{state.node} is stale ({', '.join(state.why)} changed) and was used as it is"
+        for state in states
+        if state.standing is Standing.STALE
+    ]

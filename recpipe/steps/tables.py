@@ -1,0 +1,75 @@
+"""A table of dbt_like_sql: run on DuckDB over the Parquet files that it reads, then its tests."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from recpipe.data.interactions import Interactions
+from recpipe.data.preparing import Prepared
+from recpipe.lineage import Lineage, Node
+from recpipe.sql_models import SqlModel, assigned_tests, sql_folder, table_tests
+from recpipe.steps.raw import Tables
+from recpipe.warehouse import BrokenTest, run_model, run_tests
+
+DAY = 86_400
+
+
+@dataclass(frozen=True)
+class SqlTable:
+    """One table, computed when it is written; read back as a table among others."""
+
+    model: SqlModel
+    inputs: Mapping[str, Path | pa.Table]
+
+    @classmethod
+    def read(cls, folder: Path) -> Tables:
+        return Tables.read(folder)
+
+    def write(self, folder: Path) -> None:
+        run_model(self.model, self.inputs, folder / f"{self.model.name}.parquet", parameters())
+
+
+def parameters() -> dict[str, Any]:
+    """What the SQL may ask for: the latest plausible time is tomorrow."""
+    return {"latest_time": int(time.time()) + DAY}
+
+
+def table_inputs(lineage: Lineage, node: Node) -> dict[str, Path | pa.Table]:
+    """The files of everything that a table reads, by table name."""
+    return {name: _file(lineage, name, node.partition) for name in lineage.sql[node.asset].tables}
+
+
+def broken_tests(lineage: Lineage, node: Node, staged: Path) -> list[BrokenTest]:
+    """The tests of one table that return rows; the table itself is read where it is staged, not yet published."""
+    tests = assigned_tests(lineage.sql, table_tests(sql_folder(), lineage.sql))[node.asset]
+    names = {name for test in tests for name in test.tables} - {node.asset}
+    files = {name: _file(lineage, name, node.partition) for name in names}
+    return run_tests(tests, files | {node.asset: staged}, parameters())
+
+
+def table_rows(path: Path) -> int:
+    """Rows of a Parquet file, from its footer."""
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _file(lineage: Lineage, name: str, split: str | None) -> Path | pa.Table:
+    store = lineage.project.store
+    if name == "train":
+        parts = store.read("split", split)
+        prepared: Prepared = store.read("interactions")
+        return _with_raw_ids(parts.train, prepared)
+    if name.startswith("raw_"):
+        return store.folder("raw_ratings" if name == "raw_ratings" else "raw_items") / f"{name}.parquet"
+    return store.folder(name, split if lineage.partitioned_by_split(name) else None) / f"{name}.parquet"
+
+
+def _with_raw_ids(events: Interactions, prepared: Prepared) -> pa.Table:
+    users, items = prepared.ids.raw_users(events.users), prepared.ids.raw_items(events.items)
+    return pa.table({"user": users, "item": items, "time": events.times})

@@ -1,0 +1,170 @@
+"""One model learned on one split: the recipe's fit under the run's circumstances, and what is kept of it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from recpipe.data.parts import Parts
+from recpipe.data.training_set import TrainingSet
+from recpipe.evaluation.evaluate import validator
+from recpipe.evaluation.ranking import rank
+from recpipe.lineage import FULL, Lineage, model_node
+from recpipe.measuring import Measured
+from recpipe.models.catalog import recipe_class
+from recpipe.progress import tell
+from recpipe.recipe import Recipe, Run, Scorer
+from recpipe.scoring.same_for_all import SameForAll
+from recpipe.scoring.store import read_scorer, write_scorer
+from recpipe.settings import Project, RunSettings
+from recpipe.storage import VIEWS, Missing
+from recpipe.training.health import diagnose, diagnose_scores
+from recpipe.training.journal import Journal
+
+RECIPE = "recipe.json"
+LOOKED_AT = 500
+"""Users whose lists are looked at for collapsed predictions."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A recipe and what it learned on one split; `journal` tells how, epoch by epoch.
+
+    figures: seconds, memory, parameters, best epoch. warnings: what the health checks found.
+    """
+
+    recipe: Recipe
+    scorer: Scorer
+    journal: Journal
+    seed: int = 0
+    figures: dict[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+    def write(self, folder: Path) -> None:
+        write_scorer(self.scorer, folder)
+        told = {"recipe": self.recipe.recipe_name(), "settings": self.recipe.model_dump(mode="json"),
+                "seed": self.seed, "versions": _library_versions()}  # fmt: skip
+        (folder / RECIPE).write_text(json.dumps(told, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        views = folder / VIEWS
+        views.mkdir()
+        self.journal.write(views)
+        (views / "figures.json").write_text(
+            json.dumps({"figures": self.figures, "warnings": self.warnings}, indent=1) + "\n", encoding="utf-8"
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        told = json.loads((folder / RECIPE).read_text(encoding="utf-8"))
+        recipe = recipe_class(told["recipe"])(**told["settings"])
+        views = json.loads((folder / VIEWS / "figures.json").read_text(encoding="utf-8"))
+        return cls(
+            recipe, read_scorer(folder, recipe), Journal.read(folder / VIEWS), told["seed"],
+            views["figures"], tuple(views["warnings"]),
+        )  # fmt: skip
+
+
+def train(
+    recipe: Recipe, parts: Parts, training_set: TrainingSet, settings: RunSettings, epochs: int | None = None
+) -> TrainedModel:
+    """Fit on the training part; early stopping sees the validation part, nothing sees the test part.
+
+    epochs: learn for exactly so many, without validation: the refit on all the data.
+    """
+    journal = Journal(listener=lambda **numbers: tell(event="training", **numbers))
+    has_valid = epochs is None and len(parts.valid) > 0
+    run = Run(
+        seed=settings.seed,
+        device=device(settings.device),
+        epochs=epochs,
+        time_budget=settings.time_budget,
+        memory_budget=_free_memory(),
+        report=journal.report,
+        validate=validator(parts.valid, settings.metric) if has_valid else None,
+    )
+    with Measured() as measured:
+        scorer = recipe.fit(training_set, run)
+    closing = journal.closing
+    parameters = closing.get("parameters", parameter_count(scorer))
+    figures = {
+        **measured.figures(),
+        "parameters": parameters,
+        "epochs": len(journal.epochs),
+        "best_epoch": closing.get("best_epoch"),
+        "best_valid": closing.get("best_valid"),
+        "stopped": closing.get("stopped", "learned in one step"),
+        "device": run.device,
+    }
+    warnings = [*diagnose(journal.epochs), *_looked_at(scorer, parts)]
+    if "problem" in closing:
+        warnings.insert(0, closing["problem"])
+    return TrainedModel(recipe, scorer, journal, settings.seed, figures, tuple(warnings))
+
+
+def training_set(project: Project, recipe: Recipe, parts: Parts) -> TrainingSet:
+    """The training part, with side data where the recipe looks at it and the dataset's settings hand it out."""
+    from recpipe.steps.ensemble import film_features
+
+    wanted = recipe.uses_features and project.dataset().features
+    return TrainingSet(parts.train, film_features(project) if wanted else None)
+
+
+def refit_epochs(lineage: Lineage, model: str, split: str, recipe: Recipe) -> int | None:
+    """On `full`, how many epochs to learn; None elsewhere and for recipes without epochs.
+
+    Raises `Missing` where no validation has found the number yet.
+    """
+    if split != FULL or "epochs" not in type(recipe).model_fields:
+        return None
+    best = lineage.best_epoch(model)
+    if best is None:
+        chosen_on = model_node(model, lineage.project.ensemble().split)
+        raise Missing(
+            f"{model_node(model, FULL)} learns for as many epochs as {chosen_on} found best: train that first"
+        )
+    return best
+
+
+def device(wanted: str) -> str:
+    """`auto` is the GPU where torch sees one; asking for one that is not there is an error."""
+    if wanted == "cpu":
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if wanted == "cuda":
+        raise ValueError("conf/run.yaml: device: cuda was asked for, but torch sees no GPU; use auto or cpu")
+    return "cpu"
+
+
+def parameter_count(scorer: Scorer) -> int:
+    """Numbers that a scorer carries."""
+    return int(sum(getattr(array, "nnz", getattr(array, "size", 1)) for array in scorer.arrays().values()))
+
+
+def _looked_at(scorer: Scorer, parts: Parts) -> list[str]:
+    histories = parts.train.histories()
+    known = histories.rows(slice(0, LOOKED_AT))
+    known = known.rows((known.lengths > 0).nonzero()[0])
+    if len(known) < 2:
+        return []
+    findings = diagnose_scores(rank(scorer, known, 10).items.astype(np.int64), scorer.scores(known))
+    if isinstance(scorer, SameForAll):  # popularity is meant to give one list to all
+        return [finding for finding in findings if "same list" not in finding]
+    return findings
+
+
+def _free_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+def _library_versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("recpipe", "numpy", "scipy", "torch")}

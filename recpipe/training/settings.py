@@ -1,0 +1,43 @@
+"""The settings that every recipe learning by gradients shares, and the schedule that the loop reads from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from recpipe.recipe import NetworkRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long and how fast to learn.
+
+    epochs: at most. weight_decay: decoupled; one-dimensional parameters (biases, gains) do not decay. patience: epochs
+    without a better validation score before training stops. clip_norm: the longest gradient that is applied as it is.
+    """
+
+    epochs: int
+    learning_rate: float
+    weight_decay: float = 0.0
+    patience: int = 10
+    clip_norm: float = 5.0
+
+
+class GradientRecipe(Recipe):
+    """A recipe whose parameters are learned by `training.loop.learn`."""
+
+    epochs: int = Field(default=300, ge=1)
+    batch_size: int = Field(default=2048, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0.0)
+    weight_decay: float = Field(default=0.0, ge=0.0)
+    patience: int = Field(default=10, ge=1)
+
+    @property
+    def schedule(self) -> Schedule:
+        """The part of the settings that the loop needs."""
+        return Schedule(self.epochs, self.learning_rate, self.weight_decay, self.patience)
+
+
+class GradientNetworkRecipe(GradientRecipe, NetworkRecipe):
+    """Learned by gradients, and the scorer keeps the network."""

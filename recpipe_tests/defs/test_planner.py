@@ -1,0 +1,149 @@
+"""The whole line on a tiny project, step by step as ordinary runs on one instance."""
+
+import shutil
+from dataclasses import replace
+
+import dagster as dg
+import pytest
+import yaml
+
+from recpipe.lineage import Lineage, Node, Standing, model_node
+from recpipe.progress import listening
+from recpipe.settings import Project
+
+SUBMISSION = Node("ensemble_submission")
+REPORTS = [model_node(model, "holdout", "evaluation_report") for model in ("ease", "mf", "popularity")]
+GOALS = [*REPORTS, Node("leaderboard", "holdout"), SUBMISSION]
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def contents(project):
+    assets = ("interactions", "split", "trained_model", "evaluation_report", "leaderboard", "ensemble_submission")
+    return {record.name: record.content for asset in assets for record in project.store.records(asset)}
+
+
+def names(nodes):
+    return sorted(str(node) for node in nodes)
+
+
+def test_an_empty_home_ends_with_a_submission_and_a_second_build_runs_nothing(project, planner, instance, built_once):
+    done = planner.build(project, GOALS, instance)
+    assert done.failed == {}
+    lines = project.submission_file.read_text().splitlines()
+    assert lines[0] == "user,item"
+    assert len(lines) == 1 + 120 * 10
+    assert project.store.need("leaderboard", "holdout").figures["models"] == 3
+    assert len(instance.get_runs()) == len(done.ran)
+    assert all(run.status == dg.DagsterRunStatus.SUCCESS for run in instance.get_runs())
+    other = Project(built_once / "home", project.conf)  # the same data and settings, built before: the same bytes
+    assert contents(project) == contents(other)
+    assert project.submission_file.read_bytes() == other.submission_file.read_bytes()
+    again = planner.build(project, GOALS, instance)
+    assert again.ran == []
+    assert {Lineage(project).state(node).standing for node in again.current} == {Standing.CURRENT}
+
+
+def test_a_changed_yaml_reruns_that_model_and_what_depends_on_it_and_nothing_else(built, planner, instance):
+    path = built.conf / "models" / "popularity.yaml"
+    path.write_text("# a comment\n" + path.read_text())
+    assert planner.build(built, GOALS, instance).ran == []
+    settings = yaml.safe_load((built.conf / "models" / "mf.yaml").read_text())
+    (built.conf / "models" / "mf.yaml").write_text(yaml.safe_dump(settings | {"epochs": 2}))
+    ran = set(names(planner.build(built, GOALS, instance).ran))
+    always = {"trained_model[mf|holdout]", "evaluation_report[mf|holdout]", "leaderboard[holdout]", "ensemble"}
+    assert always <= ran
+    assert ran <= always | {"trained_model[mf|full]", "ensemble_submission"}
+
+
+def test_a_delivery_with_the_same_rows_reruns_the_reading_alone(built, planner, instance):
+    ratings = next((built.conf.parent / "delivery").glob("train_ratings.csv"))
+    ratings.write_bytes(ratings.read_bytes().replace(b"\n", b"\r\n"))
+    assert names(planner.build(built, GOALS, instance).ran) == ["raw_ratings"]
+
+
+def test_a_model_that_fails_stops_no_other_and_is_named(built, planner, instance, monkeypatch):
+    from recpipe.models.factors.mf import Mf
+
+    def broken(self, train, run):
+        raise RuntimeError("out of memory, said the test")
+
+    monkeypatch.setattr(Mf, "fit", broken)
+    for asset in ("trained_model", "evaluation_report", "leaderboard", "ensemble"):
+        shutil.rmtree(built.store.root / asset)
+    news = []
+    with listening(news.append), pytest.raises(planner.BuildFailed, match="out of memory, said the test"):
+        planner.build(built, GOALS, instance)
+    assert built.store.record("evaluation_report", "ease|holdout")
+    assert built.store.record("evaluation_report", "mf|holdout") is None
+    assert built.store.need("leaderboard", "holdout").figures["models"] == 2
+    assert any("mf is not trained and was left out" in note for note in built.store.need("ensemble").notes)
+    assert built.submission_file.exists()
+    assert [str(one["node"]) for one in news if one["event"] == "failed"] == ["trained_model[mf|holdout]"]
+
+
+def test_a_split_that_fails_its_suite_is_not_published_and_the_old_one_stays(built, planner, instance, monkeypatch):
+    import recpipe.steps.split
+    from recpipe.validation.outcome import Check, Outcome
+
+    goal = Node("split", "holdout")
+    before = built.store.need("split", "holdout")
+    (built.conf / "splits" / "holdout.yaml").write_text("strategy: holdout\nlast: 3\n")
+    leak = Outcome("split", (Check("no film of a user is in two parts", False, "0", "7"),))
+    monkeypatch.setattr(recpipe.steps.split, "validated", lambda *_: leak)
+    with pytest.raises(planner.BuildFailed, match="no film of a user is in two parts"):
+        planner.build(built, [goal], instance)
+    assert built.store.need("split", "holdout") == before
+    key = dg.AssetCheckKey(dg.AssetKey("split"), "split_integrity")
+    seen = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
+    assert [record.status.value for record in seen] == ["FAILED"]
+
+
+def test_bad_rows_are_kept_apart_with_their_reason(project, planner, instance):
+    path = project.conf.parent / "delivery" / "train_ratings.csv"
+    path.write_text(path.read_text() + "7,,1000000000\n,100,1000000000\n7,100,5\n")
+    planner.build(project, [Node("interactions")], instance)
+    rejected = project.store.need("interactions").figures["rejected"]
+    assert rejected == {"item missing": 1, "user missing": 1, "time not after 1990-01-01": 1}
+    assert project.store.need("interactions").figures["events"] == 120 * 20
+
+
+def test_a_delivery_that_lost_a_third_of_its_rows_stops_and_the_last_good_version_stays(project, planner, instance):
+    goal = [Node("interactions")]
+    planner.build(project, goal, instance)
+    before = project.store.need("interactions")
+    path = project.conf.parent / "delivery" / "train_ratings.csv"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: 2 * len(lines) // 3]))
+    with pytest.raises(planner.BuildFailed, match="interactions"):
+        planner.build(project, goal, instance)
+    assert project.store.need("interactions") == before
+
+
+def test_the_submission_asset_alone_builds_what_is_missing(project, planner, instance):
+    assert planner.run_step(SUBMISSION, instance) is None
+    assert project.submission_file.exists()
+    assert project.store.record("leaderboard", "holdout") is None
+    assert len(instance.get_runs()) > 10
+
+
+def test_a_stale_member_is_used_and_named(built, planner, instance):
+    used = next(iter(built.store.need("ensemble").figures["used"]))
+    record = built.store.need("trained_model", f"{used}|full")
+    built.store.publish(replace(record, made_from=record.made_from | {"settings": "another"}))
+    assert planner.run_step(SUBMISSION, instance) is None
+    assert any(f"trained_model[{used}|full] is stale" in note for note in built.store.need("ensemble_submission").notes)
+
+
+def test_what_dagster_sees_is_what_the_lineage_says(built, planner, instance):
+    from recpipe.defs.definitions import defs
+
+    graph = defs.resolve_asset_graph()
+    lineage = Lineage(built)
+    for node in [*lineage.line_to(SUBMISSION), *REPORTS, Node("leaderboard", "holdout")]:
+        seen = {key.to_user_string() for key in graph.get(dg.AssetKey(node.asset)).parent_keys}
+        assert {needed.asset for needed in lineage.upstream(node)} <= seen, node

@@ -1,0 +1,57 @@
+"""EASE against the obvious way, and its edges."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recpipe.data.interactions import Interactions
+from recpipe.data.training_set import TrainingSet
+from recpipe.models.linear import ease
+from recpipe.models.linear.ease import Ease
+from recpipe.recipe import Run
+
+
+def watched(seed: int = 0, n_users: int = 40, n_items: int = 12) -> TrainingSet:
+    users, items = np.nonzero(np.random.default_rng(seed).random((n_users, n_items)) < 0.3)
+    times = np.zeros(len(users), dtype=np.int64)
+    return TrainingSet(Interactions.sorted_from(users, items, times, None, n_users, n_items))
+
+
+def ridge_by_film(train: TrainingSet, regularization: float) -> np.ndarray:
+    """For each film a ridge regression of its column on all *other* columns: what the zero diagonal means."""
+    X = train.interactions.matrix().toarray().astype(np.float64)
+    weights = np.zeros((train.n_items, train.n_items))
+    for film in range(train.n_items):
+        others = np.delete(np.arange(train.n_items), film)
+        gram = X[:, others].T @ X[:, others] + regularization * np.eye(len(others))
+        weights[others, film] = np.linalg.solve(gram, X[:, others].T @ X[:, film])
+    return weights
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [("float64", 1e-6), ("float32", 1e-4)])
+def test_ease_is_a_ridge_regression_of_each_film_on_the_others(precision: str, tolerance: float) -> None:
+    recipe = Ease(regularization=3.0, precision=precision)
+    weights = recipe.fit(watched(), Run()).weights
+    np.testing.assert_allclose(weights, ridge_by_film(watched(), 3.0), atol=tolerance)
+
+
+def test_the_mirrored_triangle_is_the_same_in_small_folds(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Ease(regularization=3.0).fit(watched(), Run()).weights
+    monkeypatch.setattr(ease, "_FOLD", 5)
+    assert np.array_equal(Ease(regularization=3.0).fit(watched(), Run()).weights, whole)
+
+
+def test_scores_are_the_sum_of_the_watched_films_rows() -> None:
+    train = watched()
+    scorer = Ease().fit(train, Run())
+    first = np.unique(train.interactions.items[: train.interactions.offsets[1]])
+    np.testing.assert_allclose(
+        scorer.scores(train.interactions.histories(np.array([0])))[0], scorer.weights[first].sum(axis=0), atol=1e-6
+    )
+
+
+def test_a_catalogue_beyond_the_memory_budget_is_refused_before_it_starts() -> None:
+    with pytest.raises(MemoryError, match=r"12 films want .* precision: float32"):
+        Ease().fit(watched(), Run(memory_budget=12 * 12 * 12 - 1))
+    Ease().fit(watched(), Run(memory_budget=12 * 12 * 12))

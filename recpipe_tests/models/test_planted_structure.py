@@ -1,0 +1,69 @@
+"""Tests that only a working model can pass: generated data with a known answer, by family."""
+
+from __future__ import annotations
+
+import pytest
+
+from recpipe.models.neighbours.knn_basic import KnnBasic
+from recpipe.recipe import Run
+from recpipe_tests import worlds
+from recpipe_tests.settings_for_tests import model_names, tiny_recipe
+
+GENERAL = ("neighbours", "linear", "factors", "neural", "autoencoders", "graphs")
+FEW_FILMS = {"negatives": 4, "max_length": 10, "dropout": 0.0}
+
+
+@pytest.mark.parametrize("model", model_names(*GENERAL))
+def test_general_models_find_the_block_of_the_hidden_films(model: str) -> None:
+    world = worlds.general()
+    scorer = tiny_recipe(model).fit(world.train, Run())
+    assert world.recall(scorer) > world.between(0.75)
+
+
+@pytest.mark.parametrize("model", model_names("baselines"))
+def test_popularity_is_the_best_list_that_is_one_for_all(model: str) -> None:
+    world = worlds.general()
+    scorer = tiny_recipe(model).fit(world.train, Run())
+    assert world.recall(scorer) == pytest.approx(world.chance, abs=0.005)
+
+
+@pytest.mark.parametrize("model", model_names("graphs"))
+def test_graph_models_reach_films_tied_through_third_users_only(model: str) -> None:
+    world = worlds.two_hop()
+    scorer = tiny_recipe(model).fit(world.train, Run())
+    assert world.recall(scorer) > world.between(0.75)
+
+
+def test_co_occurrence_alone_does_not_reach_them() -> None:
+    world = worlds.two_hop()
+    scorer = tiny_recipe("item_knn").fit(world.train, Run())
+    assert world.recall(scorer) <= world.chance
+
+
+@pytest.mark.parametrize("model", model_names("sequences"))
+def test_sequential_models_learn_what_follows_a_film(model: str) -> None:
+    world = worlds.first_order()
+    scorer = tiny_recipe(model, **FEW_FILMS, epochs=6, batch_size=32).fit(world.train, Run())
+    assert world.recall(scorer) > world.between(0.9)
+
+
+@pytest.mark.parametrize("model", model_names("sequences"))
+def test_sequential_models_learn_what_follows_two_films(model: str) -> None:
+    world = worlds.second_order()
+    scorer = tiny_recipe(model, **FEW_FILMS, epochs=25, batch_size=64, embedding_size=32).fit(world.train, Run())
+    assert world.recall(scorer) > world.between(0.7)
+
+
+@pytest.mark.parametrize("model", ["ease", "item_knn", "knn_basic", "popularity"])
+@pytest.mark.parametrize("world", [worlds.first_order(), worlds.second_order()], ids=["first order", "second order"])
+def test_order_blind_models_stay_at_chance_where_only_order_tells(model: str, world: worlds.World) -> None:
+    scorer = tiny_recipe(model).fit(world.train, Run())
+    assert world.recall(scorer) < world.chance + 0.1
+
+
+@pytest.mark.parametrize("based_on", ["users", "items"])
+def test_neighbours_predict_ratings_close_to_the_noise(based_on: str) -> None:
+    world = worlds.rated()
+    scorer = KnnBasic(similarity="pearson", based_on=based_on).fit(world.train, Run())
+    predicted = scorer.predict(world.train.interactions.histories(), world.rows, world.items)
+    assert world.rmse(predicted) < world.optimum + 0.15 * (world.chance - world.optimum)

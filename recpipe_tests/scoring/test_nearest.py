@@ -1,0 +1,39 @@
+"""Sums over the nearest, with the numbers in sight."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recpipe.scoring.item_weights import ItemWeights
+from recpipe.scoring.nearest import sums_over_nearest, sums_over_nearest_overall
+
+SIMILARITY = np.array([[0.5, 0.5, 1.0, 0.5, -1.0]], dtype=np.float32)
+RATINGS = sparse.csc_matrix(np.array([[1, 0], [2, 3], [4, 0], [3, 0], [5, 5]], dtype=np.float32))
+
+
+def test_neighbours_that_tie_at_the_last_place_share_it() -> None:
+    sums = sums_over_nearest(SIMILARITY, RATINGS, neighbours=3)
+    # film 0: the third is whole, the other three share the two places left
+    assert sums.weights[0] == pytest.approx([1.0 + 2 * 0.5, 0.5])
+    assert sums.weighted[0] == pytest.approx([4.0 + 2 * 0.5 * (1 + 2 + 3) / 3, 0.5 * 3])
+    assert sums.counts[0].tolist() == [3, 1]
+
+
+def test_overall_the_same_neighbours_serve_all_films() -> None:
+    sums = sums_over_nearest_overall(SIMILARITY, RATINGS, neighbours=3)
+    assert sums.weights[0] == pytest.approx([1.0 + 2 * 0.5, 0.5 * 2 / 3])
+    assert sums.weighted[0] == pytest.approx([4.0 + 2 * 0.5 * (1 + 2 + 3) / 3, 0.5 * 2 / 3 * 3])
+
+
+@pytest.mark.parametrize("add_up", [sums_over_nearest, sums_over_nearest_overall])
+def test_dislike_is_no_neighbourhood(add_up) -> None:
+    sums = add_up(-np.abs(SIMILARITY), RATINGS, neighbours=3)
+    assert not sums.weights.any()
+    assert not sums.counts.any()
+
+
+def test_item_weights_are_square() -> None:
+    with pytest.raises(ValueError, match="3 × 2"):
+        ItemWeights(np.zeros((3, 2), dtype=np.float32))

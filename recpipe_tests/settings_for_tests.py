@@ -1,0 +1,58 @@
+"""The YAML models, with settings that suit a few hundred events: small vectors, few epochs, short batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import recpipe
+from recpipe.models.catalog import family, recipe_class
+from recpipe.recipe import Recipe
+
+CONF = Path(recpipe.__file__).parent / "conf" / "models"
+
+TINY: dict[str, Any] = {
+    "epochs": 10,
+    "batch_size": 256,
+    "embedding_size": 16,
+    "learning_rate": 0.01,
+    "weight_decay": 0.0,
+    "max_length": 20,
+    "dropout": 0.1,
+}
+"""Applied wherever a recipe has the field."""
+
+TINY_OF: dict[str, dict[str, Any]] = {
+    "ease": {"regularization": 20.0},
+    "multi_vae": {"batch_size": 32},
+    "neumf": {"layers": (16, 8)},
+}
+"""By recipe, where one size does not fit all."""
+
+
+def model_names(*families: str) -> list[str]:
+    """The YAML models whose recipes lie in these folders; of all folders where none is named."""
+    names = sorted(path.stem for path in CONF.glob("*.yaml"))
+    return [name for name in names if not families or family(settings_of(name)["recipe"]) in families]
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """A model's YAML as it stands."""
+    content: dict[str, Any] = yaml.safe_load((CONF / f"{name}.yaml").read_text(encoding="utf-8"))
+    return content
+
+
+def recipe_of(name: str) -> Recipe:
+    """A model as its YAML has it."""
+    settings = settings_of(name)
+    return recipe_class(settings.pop("recipe"))(**settings)
+
+
+def tiny_recipe(name: str, **changes: Any) -> Recipe:
+    """A model for tiny data. `changes` apply where the recipe has the field."""
+    settings = settings_of(name)
+    kind = recipe_class(settings["recipe"])
+    small = {**TINY, **TINY_OF.get(settings.pop("recipe"), {}), **changes}
+    return kind(**settings | {key: value for key, value in small.items() if key in kind.model_fields})

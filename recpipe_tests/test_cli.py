@@ -1,0 +1,74 @@
+"""The command line, as people call it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "recpipe"]
+
+
+def run(*words, **environment):
+    told = os.environ | {"NO_COLOR": "1", "COLUMNS": "200"} | environment
+    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=told, check=False)
+
+
+def test_help_names_every_command(project):
+    done = run("--help")
+    assert done.returncode == 0
+    for command in ("build", "status", "models", "recommend", "data"):
+        assert command in done.stdout
+
+
+def test_what_stands_is_shown_and_a_user_gets_films(built):
+    status = run("status", "--all")
+    assert "trained_model[ease|holdout]" in status.stdout
+    assert "missing" not in status.stdout
+    assert "stale" not in status.stdout
+    asked = run("recommend", "--user", "7", "--model", "ease", "--seen")
+    assert asked.returncode == 0, asked.stderr
+    assert "Film" in asked.stdout
+    nobody = run("recommend", "--user", "8")
+    assert nobody.returncode == 2
+    assert "'8' is not in the data" in nobody.stderr
+
+
+def test_a_misspelt_setting_ends_with_the_file_the_key_and_status_two(project):
+    (project.conf / "models" / "ease.yaml").write_text("recipe: ease\nregularisation: 3\n")
+    done = run("models")
+    assert done.returncode == 2
+    assert "ease.yaml: regularisation: no such setting; did you mean 'regularization'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_does_not_exist_is_refused_with_the_nearest(project):
+    done = run("build", "--models", "eese")
+    assert done.returncode == 2
+    assert "did you mean 'ease'" in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is not of this system")
+def test_a_build_killed_in_the_middle_of_training_goes_on_at_the_next_call(project):
+    settings = project.conf / "models" / "mf.yaml"
+    settings.write_text("recipe: mf\nepochs: 100000\npatience: 100000\nbatch_size: 64\n")
+    process = subprocess.Popen([*COMMAND, "build"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not project.store.record("trained_model", "ease|holdout"):
+        time.sleep(0.2)
+    time.sleep(2)  # mf, which comes after ease, is being trained now and will not end by itself
+    assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert project.store.record("trained_model", "mf|holdout") is None
+    settings.write_text("recipe: mf\nepochs: 2\n")
+    done = run("build")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "trained_model[mf|holdout]" in done.stdout
+    assert "trained_model[ease|holdout]" not in done.stdout  # what was done is not done again
+    assert project.submission_file.exists()
+    assert "submission.csv" in done.stdout
+    assert "capped_recall@10" in done.stdout  # the ensemble's verdict
+    assert "ndcg@10" in done.stdout  # the leaderboard

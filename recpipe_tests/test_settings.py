@@ -1,0 +1,88 @@
+"""Settings: every error names file, key and the nearest valid key."""
+
+from pathlib import Path
+
+import pytest
+
+from recpipe.settings import Project, SettingsError
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    for folder in ("models", "splits"):
+        (tmp_path / "conf" / folder).mkdir(parents=True)
+    (tmp_path / "conf" / "models" / "ease.yaml").write_text("recipe: ease\nregularization: 250\n")
+    (tmp_path / "conf" / "splits" / "holdout.yaml").write_text("strategy: holdout\nlast: 5\n")
+    (tmp_path / "conf" / "dataset.yaml").write_text("source: sample\n")
+    (tmp_path / "conf" / "ensemble.yaml").write_text("split: holdout\nmembers: [ease]\n")
+    return Project(tmp_path / "home", tmp_path / "conf")
+
+
+def conf(project: Project, name: str, text: str) -> None:
+    (project.conf / name).write_text(text)
+
+
+def test_a_model_is_its_recipe_with_its_settings(project):
+    recipe = project.recipe("ease")
+    assert recipe.recipe_name() == "ease"
+    assert recipe.regularization == 250
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "read", "told"),
+    [
+        ("models/ease.yaml", "recipe: ease\nregularisation: 250\n", lambda p: p.recipe("ease"),
+         r"models/ease\.yaml: regularisation: no such setting; did you mean 'regularization'"),
+        ("models/ease.yaml", "recipe: ease\nregularization: -1\n", lambda p: p.recipe("ease"),
+         r"models/ease\.yaml: regularization: .*greater than.*-1 came"),
+        ("models/ease.yaml", "recipe: easy\n", lambda p: p.recipe("ease"), r"recipe: .*'easy'; did you mean 'ease'"),
+        ("models/ease.yaml", "regularization: 1\n", lambda p: p.recipe("ease"), "the key 'recipe' is missing"),
+        ("models/ease.yaml", "- ease\n", lambda p: p.recipe("ease"), "a mapping of settings was wanted, a list came"),
+        ("models/ease.yaml", "recipe: [\n", lambda p: p.recipe("ease"), r"not valid YAML: .*line 2"),
+        ("splits/holdout.yaml", "strategy: hold_out\n", lambda p: p.strategy("holdout"), "did you mean 'holdout'"),
+        ("splits/holdout.yaml", "strategy: holdout\nlasts: 2\n", lambda p: p.strategy("holdout"),
+         "lasts: no such setting; did you mean 'last'"),
+        ("dataset.yaml", "sauce: sample\n", lambda p: p.dataset(), "sauce: no such setting; did you mean 'source'"),
+        ("ensemble.yaml", "split: holdout\nmembers: [easse]\n", lambda p: p.ensemble(), "did you mean 'ease'"),
+        ("ensemble.yaml", "split: hold\nmembers: [ease]\n", lambda p: p.ensemble(), "split: 'hold' is none.*holdout"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_named_with_its_file_and_the_nearest_valid_key(project, file, text, read, told):
+    conf(project, file, text)
+    with pytest.raises(SettingsError, match=told):
+        read(project)
+
+
+def test_a_missing_file_names_what_there_is(project):
+    with pytest.raises(SettingsError, match=r"there is no model 'eas'; did you mean 'ease'"):
+        project.recipe("eas")
+
+
+def test_chosen_data_lie_on_top_of_the_dataset_settings(project, tmp_path):
+    (tmp_path / "delivery").mkdir()
+    project.choose_data(str(tmp_path / "delivery"))
+    assert project.dataset().source == str(tmp_path / "delivery")
+    project.choose_data("sample")
+    assert project.dataset().source == "sample"
+
+
+def test_data_that_do_not_exist_are_refused(project, tmp_path):
+    with pytest.raises(SettingsError, match="does not exist"):
+        project.choose_data(str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize("name", Project.here().model_names())
+def test_every_model_yaml_is_valid(name):
+    assert Project.here().recipe(name).recipe_name() == Project.here().model_settings(name)["recipe"]
+
+
+@pytest.mark.parametrize("name", Project.here().split_names())
+def test_every_split_yaml_is_valid(name):
+    assert Project.here().strategy(name).strategy == Project.here().split_settings(name)["strategy"]
+
+
+def test_the_other_settings_are_valid():
+    project = Project.here()
+    assert project.ensemble().members
+    assert project.run().metric
+    assert project.dataset().prepared_by()

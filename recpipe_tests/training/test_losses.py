@@ -1,0 +1,76 @@
+"""Each loss against its formula, a literal value, and its bounds."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from recpipe.training import losses
+
+
+def sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))
+
+
+def test_bpr_is_the_mean_of_minus_ln_sigmoid_of_the_difference() -> None:
+    watched, others = torch.tensor([2.0, -1.0]), torch.tensor([[1.0, 3.0], [0.5, -1.0]])
+    differences = [1.0, -1.0, -1.5, 0.0]
+    expected = -sum(math.log(sigmoid(difference)) for difference in differences) / 4
+    assert float(losses.bpr(watched, others)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_bpr_neither_overflows_nor_vanishes_at_the_ends() -> None:
+    assert float(losses.bpr(torch.tensor([-300.0]), torch.tensor([[300.0]]))) == pytest.approx(600.0)
+    assert 0.0 < float(losses.bpr(torch.tensor([30.0]), torch.tensor([[0.0]]))) < 1e-12
+
+
+def test_binary_cross_entropy_is_its_formula() -> None:
+    logits, targets = torch.tensor([[2.0, -1.0]]), torch.tensor([[1.0, 0.0]])
+    expected = -(math.log(sigmoid(2.0)) + math.log(1 - sigmoid(-1.0))) / 2
+    assert float(losses.binary_cross_entropy(logits, targets)) == pytest.approx(expected, rel=1e-6)
+    assert float(losses.watched_first(logits)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_squared_loss_wants_one_for_the_watched_film_and_zero_for_the_others() -> None:
+    scores = torch.tensor([[0.5, 0.5, 0.0], [1.0, 2.0, -1.0]])
+    assert float(losses.watched_squared(scores)) == pytest.approx((0.25 + 0.25 + 0.0 + 0.0 + 4.0 + 1.0) / 6)
+
+
+def test_softmax_cross_entropy_leaves_padding_out_of_sum_and_mean() -> None:
+    logits = torch.tensor([[[1.0, 2.0, 0.0], [0.0, 0.0, 3.0]], [[5.0, 5.0, 5.0], [9.0, 9.0, 9.0]]])
+    targets = torch.tensor([[1, 2], [0, 3]])
+    rows = [([1.0, 2.0, 0.0], 1), ([0.0, 0.0, 3.0], 2), ([5.0, 5.0, 5.0], 0)]
+    expected = -sum(math.log(math.exp(row[k]) / sum(map(math.exp, row))) for row, k in rows) / 3
+    assert float(losses.softmax_cross_entropy(logits, targets, padding=3)) == pytest.approx(expected, rel=1e-6)
+
+
+def test_softmax_cross_entropy_of_padding_alone_is_zero_not_a_missing_number() -> None:
+    logits = torch.zeros(1, 2, 3, requires_grad=True)
+    loss = losses.softmax_cross_entropy(logits, torch.tensor([[3, 3]]), padding=3)
+    loss.backward()
+    assert float(loss.detach()) == 0.0 and logits.grad is not None and torch.isfinite(logits.grad).all()
+
+
+def test_multinomial_is_a_sum_over_a_rows_films_and_a_mean_over_rows() -> None:
+    logits = np.array([[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
+    histories = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    log_softmax = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    expected = -(log_softmax * histories).sum() / 2
+    assert float(losses.multinomial(torch.tensor(logits), torch.tensor(histories))) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_equal_scores_cost_ln_of_the_number_of_choices(size: int) -> None:
+    assert float(losses.bpr(torch.zeros(size), torch.zeros(size, 3))) == pytest.approx(math.log(2))
+    assert float(losses.watched_first(torch.zeros(size, 3))) == pytest.approx(math.log(2))
+    targets = torch.zeros(size, dtype=torch.int64)
+    assert float(losses.softmax_cross_entropy(torch.zeros(size, 5), targets, padding=5)) == pytest.approx(math.log(5))
+
+
+def test_half_precision_scores_are_lost_in_single_precision() -> None:
+    half = torch.zeros(2, 3, dtype=torch.bfloat16)
+    for loss in (losses.bpr(half[:, 0], half[:, 1:]), losses.watched_first(half), losses.watched_squared(half)):
+        assert loss.dtype == torch.float32
