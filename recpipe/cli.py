@@ -40,7 +40,7 @@ def build(
 ) -> None:
     """Make what is missing and what is stale, up to the submission; skip what is current.
 
-    With --models or another --split only reports and the leaderboard are made, no submission.
+    On another split than the ensemble's, or where --models leaves a member out, no submission is made.
     """
     from recpipe.defs.building import build_line
 

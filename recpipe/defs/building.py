@@ -22,7 +22,7 @@ QUICK = 1.0
 
 
 def build_line(project: Project, models: Sequence[str], split: str, out: Console) -> bool:
-    """Make reports, leaderboard and (unless only some models or another split are asked for) the submission.
+    """Make reports, leaderboard and, on the ensemble's split with all its members, the submission.
 
     Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
     """
@@ -53,7 +53,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
 
 
 def build_goals(project: Project, models: Sequence[str], split: str) -> list[Node]:
-    """Reports of the models on the split, its leaderboard; and the submission where nothing narrower was asked for."""
+    """Reports of the models on the split, its leaderboard; the submission where all members are among the models."""
     for name in models:
         if name not in project.model_names():
             raise SettingsError(f"--models: no model {name!r}{nearest(name, project.model_names())}")
@@ -62,7 +62,7 @@ def build_goals(project: Project, models: Sequence[str], split: str) -> list[Nod
     on = split or project.ensemble_split()
     goals = [model_node(name, on, "evaluation_report") for name in models or project.model_names()]
     goals.append(Node("leaderboard", on))
-    if not models and on == project.ensemble_split():
+    if on == project.ensemble_split() and set(project.ensemble_members()) <= set(models or project.model_names()):
         goals.append(Node("ensemble_submission"))
     return goals
 
