@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 JOBS ?= 2
 # The models that train in seconds on the sample; `recpipe build` trains all.
-QUICK ?= popularity,item_knn,knn_basic,ease,mf,multi_vae,lightgcn
+QUICK ?= popularity,item_knn,knn_basic,ease,mf,multi_vae
 # One thread a test process: two processes on two cores, and bit-equal results whatever the machine.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 

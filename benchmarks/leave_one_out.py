@@ -1,4 +1,4 @@
-"""One model on `leave_one_out`, full ranking: every epoch's loss and validation score as they come, then the test score.
+"""One model on `leave_one_out`, full ranking: every epoch's loss and validation score as they come, then the test.
 
     python benchmarks/leave_one_out.py --data ml-1m.zip --model sasrec --set max_length=100 --set dropout=0.2
 

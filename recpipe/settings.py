@@ -54,6 +54,7 @@ class RunSettings(BaseModel):
 
     seed: int = Field(0, ge=0, description="of every random number in training")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
+    threads: int | Literal["auto"] = Field("auto", description="of one training on the CPU; auto: half of the cores")
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
 

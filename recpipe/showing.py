@@ -88,12 +88,17 @@ def show_model(project: Project, model: str, out: Console) -> None:
 
 
 def show_leaderboard(project: Project, split: str, out: Console) -> None:
-    """The models of a split, the best first."""
+    """The models of a split, the best first, in the width of a terminal; Dagster's page has all the columns."""
     board = project.store.read("leaderboard", split)
-    columns, rows = board.told()
-    table = Table(*columns, title=f"{split}, by {board.metric} (split {board.split_digest[:12]})", box=None)
-    for row in rows:
-        table.add_row(*row)
+    out.print(f"[bold]{split}[/bold], by {board.metric} (split digest {board.split_digest[:12]})", highlight=False)
+    table = Table("", "model", board.metric, "95 % interval", "to the best", "p", "seconds", "MiB", box=None)
+    for row in board.table.to_pylist():
+        best = row["p"] is None
+        table.add_row(
+            str(row["rank"]), row["model"], f"{row['score']:.4f}", f"{row['low']:.4f} – {row['high']:.4f}",
+            "" if best else f"{row['difference']:+.4f}", "" if best else f"{row['p']:.4f}",
+            f"{row['seconds']:.1f}", f"{row['memory'] / 2**20:.0f}",
+        )  # fmt: skip
     out.print(table)
 
 
