@@ -40,7 +40,8 @@ $(INSTALLED): pyproject.toml constraints.txt tools/activate.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	grep -q recpipe-environment $(BIN)/activate || cat tools/activate.sh >> $(BIN)/activate
+	sed -i.before '/recpipe-environment/,$$d' $(BIN)/activate
+	cat tools/activate.sh >> $(BIN)/activate
 	touch $@
 
 clean: ## remove the environment and caches; data/ stays

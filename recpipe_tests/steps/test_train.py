@@ -1,0 +1,77 @@
+"""One model on one split, without Dagster."""
+
+import numpy as np
+import pytest
+
+from recpipe.data.training_set import TrainingSet
+from recpipe.lineage import Lineage
+from recpipe.models.factors.mf import Mf
+from recpipe.models.linear.ease import Ease
+from recpipe.settings import RunSettings
+from recpipe.steps.train import TrainedModel, device, refit_epochs, train
+from recpipe.storage import Missing
+
+
+@pytest.fixture
+def parts(built):
+    return built.store.read("split", "holdout")
+
+
+def fitted(recipe, parts, **circumstances):
+    return train(recipe, parts, TrainingSet(parts.train), RunSettings(device="cpu", threads=1), **circumstances)
+
+
+def test_a_trained_model_comes_back_from_its_folder_with_the_same_scores(parts, tmp_path):
+    trained = fitted(Mf(epochs=2, embedding_size=4), parts)
+    trained.write(tmp_path)
+    again = TrainedModel.read(tmp_path)
+    asked = parts.valid.histories.rows(slice(0, 7))
+    np.testing.assert_array_equal(again.scorer.scores(asked), trained.scorer.scores(asked))
+    assert again.recipe == trained.recipe
+    assert [row["epoch"] for row in again.journal.epochs] == [1, 2]
+    assert again.figures == trained.figures
+
+
+def test_figures_tell_time_memory_size_and_where_training_stopped(parts):
+    figures = fitted(Mf(epochs=2, embedding_size=4), parts).figures
+    assert figures["seconds"] > 0
+    assert figures["stopped"] == "epochs"
+    assert figures["best_epoch"] in {1, 2}
+    assert figures["parameters"] > 4 * (120 + 60)
+
+
+def test_a_refit_learns_exactly_the_epochs_asked_for_and_validates_nothing(parts):
+    trained = fitted(Mf(epochs=50, embedding_size=4), parts, epochs=3)
+    assert [row["valid"] for row in trained.journal.epochs] == [None, None, None]
+
+
+def test_a_model_whose_loss_is_not_finite_is_kept_with_a_warning(parts):
+    trained = fitted(Mf(epochs=5, embedding_size=4, learning_rate=1e38), parts)
+    assert any("finite" in warning for warning in trained.warnings)
+    assert trained.figures["stopped"] == "non-finite loss"
+
+
+def test_collapsed_predictions_are_a_warning(parts):
+    trained = fitted(Ease(regularization=1e9), parts)
+    assert any("nearly equal" in warning or "same list" in warning for warning in trained.warnings)
+
+
+def test_a_refit_wants_the_number_of_epochs_that_validation_found(built):
+    lineage = Lineage(built)
+    assert (
+        refit_epochs(lineage, "mf", "full", Mf())
+        == built.store.need("trained_model", "mf|holdout").figures["best_epoch"]
+    )
+    assert refit_epochs(lineage, "mf", "holdout", Mf()) is None
+    assert refit_epochs(lineage, "ease", "full", Ease()) is None
+    with pytest.raises(Missing, match=r"trained_model\[sasrec\|holdout\] found best: train that first"):
+        refit_epochs(lineage, "sasrec", "full", Mf())
+
+
+def test_a_gpu_that_is_not_there_is_refused_and_auto_goes_without(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert device("auto") == "cpu"
+    with pytest.raises(ValueError, match="torch sees no GPU; use auto or cpu"):
+        device("cuda")
