@@ -179,6 +179,7 @@ def main() -> None:
     words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
     words.add_argument("--peer-script", type=Path)
     words.add_argument("--only-peer", action="store_true", help="leave ours for another call")
+    words.add_argument("--only-tables", action="store_true", help="measure nothing, write what is known")
     words.add_argument("--threads", type=int, default=1)
     given = words.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(given.threads)
@@ -189,7 +190,7 @@ def main() -> None:
     interactions = prepare(read(given.data).ratings, Preparation()).interactions
     figures = Figures(given.work / "figures.jsonl")
     peer = Peer(given.peer_python, given.peer_script, given.threads) if given.peer_python else None
-    for seed in given.seeds:
+    for seed in [] if given.only_tables else given.seeds:
         random, last = (parts_of(interactions, strategy, seed) for strategy in ("ratio_random", "leave_one_out"))
         for model in given.models:
             split, parts = ("leave_one_out", last) if model in SEQUENTIAL else ("ratio_random", random)

@@ -42,6 +42,10 @@ class UnknownUsers(ValueError):
     """A scorer was asked about users that it has not seen at training and cannot serve."""
 
 
+class NonFiniteScores(ValueError):
+    """A scorer returned NaN or infinity: its ranking would mean nothing. A training stops at it and keeps its best."""
+
+
 def silent(**numbers: Any) -> None:
     """Reports nothing."""
 

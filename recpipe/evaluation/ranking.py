@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recpipe.data.features import UNKNOWN_YEAR
 from recpipe.data.interactions import FloatArray, Histories, IntArray, LongArray
-from recpipe.recipe import Scorer
+from recpipe.recipe import NonFiniteScores, Scorer
 
 NO_FILM = -1
 """Stands in a list where no film is left to recommend."""
@@ -113,7 +113,9 @@ def top(scores: FloatArray, k: int, workspace: FloatArray | None = None) -> tupl
     np.copyto(partitioned, scores)
     partitioned.partition(n_columns - chosen, axis=1)
     if not (partitioned[:, n_columns - chosen :] < np.inf).all():  # NaN sorts above everything
-        raise ValueError("scores hold NaN or infinity: the model has diverged; see the health checks of its training")
+        raise NonFiniteScores(
+            "scores hold NaN or infinity: the model has diverged; see the health checks of its training"
+        )
     least = np.maximum(partitioned[:, n_columns - chosen], LOWEST)
     cells = np.flatnonzero(scores >= least[:, None])
     rows = cells // n_columns

@@ -42,8 +42,7 @@ def choose_ensemble(project: Project) -> Chosen:
     settings = settings.model_copy(update={"members": tuple(scorers)})
     masker = year_masker(project, settings)
     lists = member_lists(scorers, parts.valid, settings, masker)
-    digest = store.need("split", settings.split).content
-    chosen = choose(lists, parts.valid.targets, settings, split_digest=digest, seed=project.run().seed)
+    chosen = choose(lists, parts.valid.targets, settings, split_digest=parts.digest(), seed=project.run().seed)
     tested = _on_test(chosen, scorers, parts.test, settings, masker)
     notes = [chosen.verdict, *(f"{member} is not trained and was left out" for member in absent)]
     figures = {

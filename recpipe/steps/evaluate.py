@@ -20,7 +20,7 @@ def evaluation_report(project: Project, model: str, split: str) -> EvaluationRep
     record = TrainingRecord(
         model=model,
         split=split,
-        split_digest=store.need("split", split).content,
+        split_digest=parts.digest(),
         settings=project.model_settings(model) | trained.recipe.model_dump(mode="json"),
         epochs=tuple(trained.journal.epochs),
         figures={

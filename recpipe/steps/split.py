@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from recpipe.data.parts import Parts
 from recpipe.data.preparing import Prepared
+from recpipe.lineage import Lineage, Node
 from recpipe.settings import Project
 
 if TYPE_CHECKING:
@@ -18,7 +19,13 @@ def split_interactions(project: Project, split: str, prepared: Prepared) -> Part
 
 
 def validated(project: Project, split: str, prepared: Prepared, parts: Parts) -> Outcome:
-    """The integrity suite of the split's strategy: no leak, nothing lost, the promised order in time."""
+    """The integrity suite of the split's strategy: no leak, nothing lost, the promised order in time.
+
+    Where the same split was made before from the same interactions, settings and code, it must come out the same.
+    """
     from recpipe.validation.split import validate_split
 
-    return validate_split(project.strategy(split), prepared.interactions, parts)
+    node, last = Node("split", split), project.store.record("split", split)
+    same = last is not None and last.made_from == Lineage(project).versions(node)
+    expected = last.figures["digest"] if last is not None and same else None
+    return validate_split(project.strategy(split), prepared.interactions, parts, expected_digest=expected)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recpipe.recipe import Run, Scorer
+from recpipe.recipe import NonFiniteScores, Run, Scorer
 from recpipe.training.settings import Schedule
 
 Batch: TypeAlias = tuple[Tensor, ...]
@@ -76,7 +76,10 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
             figures = fit.epoch(batches(numbers), probe=epoch == 1)
             sound = math.isfinite(figures["loss"] + figures["gradient_norm"])
             clock = time.monotonic()
-            valid = _valid(network, as_scorer, validate) if validate and sound else None
+            try:
+                valid = _valid(network, as_scorer, validate) if validate and sound else None
+            except NonFiniteScores:  # the weights overflowed in the epoch's last steps
+                sound, valid = False, None
             figures |= {"valid_seconds": time.monotonic() - clock, "peak_memory_mb": _peak_memory(run)}
             run.report(epoch=epoch, valid=valid, **figures)
             if not sound:

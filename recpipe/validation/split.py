@@ -16,6 +16,9 @@ from recpipe.validation.engine import Fact, judge_facts
 from recpipe.validation.outcome import Outcome
 from recpipe.validation.popularity import rank_agreement
 
+SHOWN = 16
+"""Characters of a digest that are compared and shown: 64 bits tell splits apart, and fit a table."""
+
 
 @dataclass(frozen=True)
 class SplitLimits:
@@ -57,8 +60,9 @@ def validate_split(
         found += _item_facts(strategy, parts, limits)
         found += _order_facts(strategy, parts)
         found += _popularity_facts(strategy, parts, limits)
-    digest = parts.digest()
-    found.append(Fact("the digest of the split is the recorded one", digest, one_of=(expected_digest or digest,)))
+    if expected_digest is not None:
+        digest, expected = parts.digest()[:SHOWN], expected_digest[:SHOWN]
+        found.append(Fact("the digest of the split is the recorded one", digest, one_of=(expected,)))
     name = f"split integrity ({strategy.strategy})"
     return judge_facts(name, found)
 

@@ -301,7 +301,8 @@ def test_another_digest_than_the_recorded_one_is_caught(interactions: Interactio
     recorded = RatioRandom(seed=0).split(interactions).digest()
     outcome = validate_split(RatioRandom(seed=0), interactions, parts, SMALL, expected_digest=recorded)
     assert [check.name for check in outcome.failures()] == ["the digest of the split is the recorded one"]
-    assert recorded in outcome.to_markdown() and parts.digest() in outcome.to_markdown()
+    assert recorded[:16] in outcome.to_markdown()
+    assert parts.digest()[:16] in outcome.to_markdown()
 
 
 def test_a_failing_check_shows_rows_that_break_it(interactions: Interactions) -> None:

@@ -121,4 +121,4 @@ def split(context: dg.AssetExecutionContext, interactions: Any) -> Iterator[dg.O
     outcome = validated(making.project, name, interactions, parts)
     yield check_result(outcome, "split_integrity", f"split-{name}")
     stop_where_failed(outcome)
-    yield making.output(parts, parts.summary())
+    yield making.output(parts, parts.summary() | {"digest": parts.digest()})
