@@ -1,6 +1,8 @@
 """The artifact store: replaced whole or not at all."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,3 +97,33 @@ def test_the_digest_sees_names_and_bytes(tmp_path):
     (tmp_path / "one" / "a").write_text("x")
     (tmp_path / "two" / "b").write_text("x")
     assert content_digest(tmp_path / "one") != content_digest(tmp_path / "two")
+
+
+SLOW_WRITER = """
+import sys, time
+from pathlib import Path
+from recpipe.storage import Store
+
+class Slow:
+    def write(self, folder):
+        (folder / "half.txt").write_text("half")
+        print("writing", flush=True)
+        time.sleep(60)
+
+Store(Path(sys.argv[1])).write("thing", "a|b", Slow(), {}, {})
+"""
+
+
+def test_a_process_killed_while_it_writes_leaves_the_old_version_and_the_next_write_cleans_up(tmp_path):
+    store = Store(tmp_path)
+    old = written(store, "good")
+    process = subprocess.Popen([sys.executable, "-c", SLOW_WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "writing\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert store.need("thing", "a|b") == old
+    assert Text.read(store.folder("thing", "a|b")) == Text("good")
+    new = written(store, "new")
+    assert [path.name for path in store.place("thing", "a|b").glob("v-*")] == [new.version]
