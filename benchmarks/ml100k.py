@@ -1,6 +1,6 @@
 """ml-100k, the peer against ours on the same parts, over several seeds: docs/benchmarks.md's tables from one command.
 
-    python benchmarks/ml100k.py --data ml-100k.zip --work /tmp/ml100k --out docs/benchmarks.md \
+    python benchmarks/ml100k.py --data ml-100k.zip --work WORK --out docs/benchmarks.md \
         --peer-python PEER/bin/python --peer-script recbole_peer.py
 
 Every figure is kept in WORK/figures.jsonl as soon as it is there; a second call measures only what is missing, so that
