@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -54,7 +54,9 @@ class RunSettings(BaseModel):
 
     seed: int = Field(0, ge=0, description="of every random number in training")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
-    threads: int | Literal["auto"] = Field("auto", description="of one training on the CPU; auto: half of the cores")
+    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
+        "auto", description="of one training on the CPU; auto: half of the cores"
+    )
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
 

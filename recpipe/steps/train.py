@@ -156,7 +156,7 @@ def _threads(wanted: int | str) -> Iterator[None]:
     """So many threads for BLAS and, where the recipe uses torch, for torch too.
 
     More threads than free cores wait for each other: on two cores with one of them busy, a training took five times as
-    long with two threads as with one, and on two free ones no less.
+    long with two threads as with one, and two free ones brought a tenth at most.
     """
     count = max(1, (os.cpu_count() or 1) // 2) if wanted == "auto" else int(wanted)
     torch = sys.modules.get("torch")  # loaded by now where the recipe needs it

@@ -147,3 +147,13 @@ def test_what_dagster_sees_is_what_the_lineage_says(built, planner, instance):
     for node in [*lineage.line_to(SUBMISSION), *REPORTS, Node("leaderboard", "holdout")]:
         seen = {key.to_user_string() for key in graph.get(dg.AssetKey(node.asset)).parent_keys}
         assert {needed.asset for needed in lineage.upstream(node)} <= seen, node
+
+
+def test_a_split_that_comes_out_otherwise_than_before_from_the_same_is_refused(built, planner, instance):
+    record = built.store.need("split", "holdout")
+    assert planner.run_step(Node("split", "holdout"), instance) is None
+    assert built.store.need("split", "holdout").content == record.content
+    built.store.publish(replace(built.store.need("split", "holdout"), figures=record.figures | {"digest": "0" * 64}))
+    error = planner.run_step(Node("split", "holdout"), instance)
+    assert error is not None
+    assert "the digest of the split is the recorded one" in error
