@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import dagster as dg
 import pytest
 
 COMMAND = [sys.executable, "-m", "recpipe"]
@@ -14,6 +15,17 @@ COMMAND = [sys.executable, "-m", "recpipe"]
 def run(*words, **environment):
     told = os.environ | {"NO_COLOR": "1", "COLUMNS": "200"} | environment
     return subprocess.run([*COMMAND, *words], capture_output=True, text=True, env=told, check=False)
+
+
+def pool_is_held(project):
+    """Whether a run of mf has claimed its pool's slot, that is, has begun to train."""
+    with dg.DagsterInstance.from_config(str(project.home / "dagster")) as instance:
+        storage = instance.event_log_storage
+        slots = [
+            slot for key in storage.get_concurrency_keys() for slot in storage.get_concurrency_info(key).claimed_slots
+        ]
+        runs = [instance.get_run_by_id(slot.run_id) for slot in slots]
+        return any(run is not None and "mf" in run.tags.get("recpipe/step", "") for run in runs)
 
 
 def test_help_names_every_command(project):
@@ -58,7 +70,10 @@ def test_a_build_killed_in_the_middle_of_training_goes_on_at_the_next_call(proje
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and not project.store.record("trained_model", "ease|holdout"):
         time.sleep(0.2)
-    time.sleep(2)  # mf, which comes after ease, is being trained now and will not end by itself
+    while time.monotonic() < deadline and not pool_is_held(project):
+        time.sleep(0.2)
+    assert pool_is_held(project)
+    time.sleep(1)  # mf, which comes after ease, is being trained now and will not end by itself
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -196,14 +196,18 @@ def free_slots_of_dead_runs(instance: dg.DagsterInstance) -> None:
 
 
 def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
+    """Whether the process that last told something of the run's execution is still there.
+
+    Only engine and step events come from the process that executes; a run is planned by whoever asked for it.
+    """
     import psutil
 
-    for entry in instance.all_logs(run.run_id):
-        event = entry.dagster_event
-        pid = None if event is None else getattr(event, "engine_event_data", None) and event.pid
-        if pid:
-            return bool(psutil.pid_exists(int(pid)))
-    return False
+    pids = [
+        event.pid
+        for event in (entry.dagster_event for entry in instance.all_logs(run.run_id))
+        if event is not None and event.pid and (event.is_engine_event or event.is_step_event)
+    ]
+    return bool(pids) and psutil.pid_exists(int(pids[-1]))
 
 
 def _only_builder(project: Project) -> "_Released":
