@@ -8,8 +8,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 JOBS ?= 2
-# The models that train in seconds on the sample; `recpipe build` trains all.
-QUICK ?= popularity,item_knn,knn_basic,ease,mf,multi_vae
 # One thread a test process: two processes on two cores, and bit-equal results whatever the machine.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -18,8 +16,8 @@ TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
-build: $(INSTALLED) ## install, then a leaderboard of the quick models and the submission, on the sample
-	$(BIN)/recpipe build --models $(QUICK)
+build: $(INSTALLED) ## install, then the submission and a leaderboard, on the sample
+	$(BIN)/recpipe build
 
 test: lint types tests ## install, then lint, types and tests
 

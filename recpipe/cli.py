@@ -34,11 +34,19 @@ FAILED, WRONG_USE = 1, 2
 
 @app.command()
 def build(
-    models: Annotated[str, typer.Option(help="models to train and report, with commas; all where not given")] = "",
+    models: Annotated[
+        str,
+        typer.Option(
+            help="models to train and report, with commas, or all; the ensemble's and the baselines where not given"
+        ),
+    ] = "",
     split: Annotated[str, typer.Option(help="the split of the leaderboard; the ensemble's where not given")] = "",
     data: Annotated[str, typer.Option(help="a folder or zip to build from, from now on; or 'sample'")] = "",
 ) -> None:
     """Make what is missing and what is stale, up to the submission; skip what is current.
+
+    That is: the ensemble's members, the baselines of run.yaml beside them, and no other model. --models all measures
+    the whole catalogue, which takes hours on large data.
 
     On another split than the ensemble's, or where --models leaves a member out, no submission is made.
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -59,6 +59,7 @@ class RunSettings(BaseModel):
     )
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
+    baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -137,9 +138,15 @@ class Project:
         return parse(DatasetSettings, settings, path)
 
     def run(self) -> RunSettings:
-        """conf/run.yaml."""
+        """conf/run.yaml, its baselines checked against the files beside it."""
         path = self.conf / "run.yaml"
-        return parse(RunSettings, read_yaml(path), path)
+        settings = parse(RunSettings, read_yaml(path), path)
+        self._only_models(settings.baselines, path, "baselines")
+        return settings
+
+    def submission_models(self) -> list[str]:
+        """What a build makes where nobody names models: the ensemble's members, and the baselines beside them."""
+        return sorted({*self.ensemble_members(), *self.run().baselines})
 
     def choose_data(self, source: str) -> None:
         """Remember which data this home folder is about: 'sample' or a path."""
@@ -156,9 +163,7 @@ class Project:
 
         path = self.conf / "ensemble.yaml"
         settings = parse(EnsembleSettings, read_yaml(path), path)
-        for member in settings.members:
-            if member not in self.model_names():
-                raise SettingsError(f"{path}: members: no model {member!r}{nearest(member, self.model_names())}")
+        self._only_models(settings.members, path, "members")
         if settings.split not in self.split_names():
             raise SettingsError(
                 f"{path}: split: {settings.split!r} is none{nearest(settings.split, self.split_names())}"
@@ -172,6 +177,12 @@ class Project:
     def ensemble_split(self) -> str:
         """The split on whose validation part the ensemble is chosen, read likewise."""
         return str(read_yaml(self.conf / "ensemble.yaml").get("split", "holdout"))
+
+    def _only_models(self, named: Iterable[str], path: Path, key: str) -> None:
+        models = self.model_names()
+        for name in named:
+            if name not in models:
+                raise SettingsError(f"{path}: {key}: no model {name!r}{nearest(name, models)}")
 
     @property
     def _chosen(self) -> Path:

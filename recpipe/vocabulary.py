@@ -6,6 +6,7 @@ VOCABULARY: dict[str, str] = {
     "based_on": "whose likeness neighbours are chosen by: users or items",
     "batch_size": "examples (users for autoencoders and sequences) in one step",
     "calibration": "share of the overconfidence from sampled negatives that the loss takes back, 0 to 1",
+    "damping": "how much less a user of many films weighs",
     "dropout": "share of units or inputs set to zero while training, 0 to 1",
     "embedding_size": "length of one embedding vector",
     "epochs": "passes over the training data at most",

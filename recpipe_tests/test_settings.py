@@ -86,3 +86,18 @@ def test_the_other_settings_are_valid():
     assert project.ensemble().members
     assert project.run().metric
     assert project.dataset().prepared_by()
+
+
+def test_a_build_that_names_no_model_makes_the_members_and_the_baselines(project):
+    conf(project, "models/popularity.yaml", "recipe: popularity\n")
+    conf(project, "models/mf.yaml", "recipe: mf\n")
+    conf(project, "run.yaml", "baselines: [popularity]\n")
+    assert project.submission_models() == ["ease", "popularity"]
+    conf(project, "run.yaml", "baselines: []\n")
+    assert project.submission_models() == ["ease"]
+
+
+def test_a_baseline_that_is_no_model_is_refused_with_the_nearest(project):
+    conf(project, "run.yaml", "baselines: [eese]\n")
+    with pytest.raises(SettingsError, match=r"run\.yaml: baselines: no model 'eese'; did you mean 'ease'"):
+        project.run()

@@ -17,6 +17,8 @@ from recpipe.progress import listening
 from recpipe.settings import Project, SettingsError, nearest
 from recpipe.showing import show_leaderboard
 
+ALL = "all"
+
 QUICK = 1.0
 """Seconds assumed for a step that has never been run."""
 
@@ -26,8 +28,9 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
 
     Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
     """
+    models = asked_models(project, models)
     goals = build_goals(project, models, split)
-    settings = {name: project.recipe(name) for name in models or project.model_names()}  # every YAML is checked first
+    settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
     out.print(f"[bold]{len(settings)} models[/bold] on {project.dataset().source}; writing to {project.home}")
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance, _Shown(project, out) as shown, listening(shown.hear):
@@ -52,17 +55,27 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     return not built.failed
 
 
+def asked_models(project: Project, named: Sequence[str]) -> list[str]:
+    """The models by name: those of the submission where none is named, every one for `all`."""
+    if not named:
+        return project.submission_models()
+    known = project.model_names()
+    if list(named) == [ALL]:
+        return known
+    for name in named:
+        if name not in known:
+            raise SettingsError(f"--models: no model {name!r}{nearest(name, known)}")
+    return list(named)
+
+
 def build_goals(project: Project, models: Sequence[str], split: str) -> list[Node]:
     """Reports of the models on the split, its leaderboard; the submission where all members are among the models."""
-    for name in models:
-        if name not in project.model_names():
-            raise SettingsError(f"--models: no model {name!r}{nearest(name, project.model_names())}")
     if split and split not in project.split_names():
         raise SettingsError(f"--split: {split!r} is none{nearest(split, project.split_names())}")
     on = split or project.ensemble_split()
-    goals = [model_node(name, on, "evaluation_report") for name in models or project.model_names()]
+    goals = [model_node(name, on, "evaluation_report") for name in models]
     goals.append(Node("leaderboard", on))
-    if on == project.ensemble_split() and set(project.ensemble_members()) <= set(models or project.model_names()):
+    if on == project.ensemble_split() and set(project.ensemble_members()) <= set(models):
         goals.append(Node("ensemble_submission"))
     return goals
 

@@ -18,9 +18,11 @@ def watched(seed: int = 0, n_users: int = 40, n_items: int = 12) -> TrainingSet:
     return TrainingSet(Interactions.sorted_from(users, items, times, None, n_users, n_items))
 
 
-def ridge_by_film(train: TrainingSet, regularization: float) -> np.ndarray:
+def ridge_by_film(train: TrainingSet, regularization: float, damping: float = 0.0) -> np.ndarray:
     """For each film a ridge regression of its column on all *other* columns: what the zero diagonal means."""
     X = train.interactions.matrix().toarray().astype(np.float64)
+    counts = X.sum(axis=1)
+    X *= ((np.maximum(counts, 1) / np.median(counts[counts > 0])) ** (-damping / 2))[:, None]
     weights = np.zeros((train.n_items, train.n_items))
     for film in range(train.n_items):
         others = np.delete(np.arange(train.n_items), film)
@@ -34,6 +36,13 @@ def test_ease_is_a_ridge_regression_of_each_film_on_the_others(precision: str, t
     recipe = Ease(regularization=3.0, precision=precision)
     weights = recipe.fit(watched(), Run()).weights
     np.testing.assert_allclose(weights, ridge_by_film(watched(), 3.0), atol=tolerance)
+
+
+@pytest.mark.parametrize("damping", [0.5, 1.0])
+def test_damping_weighs_the_users_of_the_ridge_regression(damping: float) -> None:
+    weights = Ease(regularization=3.0, damping=damping).fit(watched(), Run()).weights
+    np.testing.assert_allclose(weights, ridge_by_film(watched(), 3.0, damping), atol=1e-6)
+    assert np.abs(weights - ridge_by_film(watched(), 3.0)).max() > 1e-3
 
 
 def test_the_mirrored_triangle_is_the_same_in_small_folds(monkeypatch: pytest.MonkeyPatch) -> None:
