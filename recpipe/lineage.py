@@ -15,7 +15,7 @@ from pathlib import Path
 from recpipe.settings import Project, read_yaml
 from recpipe.sql_models import SqlModel, models, sql_folder, upstream
 from recpipe.storage import Record, artifact_name, digest_of
-from recpipe.versions import code_version
+from recpipe.versions import code_version, declares, defaults
 
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
@@ -157,10 +157,7 @@ class Lineage:
 
     def uses_features(self, model: str) -> bool:
         """Whether a model's recipe declares that it looks at side data."""
-        from recpipe.models.catalog import recipe_modules
-        from recpipe.versions import declares
-
-        return declares(recipe_modules()[self.project.model_settings(model)["recipe"]], "uses_features")
+        return declares(self.project.recipe_module(model)[1], "uses_features")
 
     def _refit_needs(self, node: Node) -> list[Node]:
         model, _, split = (node.partition or "").rpartition("|")
@@ -197,10 +194,10 @@ class Lineage:
         raise KeyError(f"there is no asset {node.asset!r}")
 
     def _model_versions(self, model: str, split: str) -> Versions:
-        from recpipe.models.catalog import recipe_modules
+        from recpipe.models.catalog import class_name
 
-        settings = self.project.model_settings(model)
-        module = recipe_modules()[settings["recipe"]]
+        name, module = self.project.recipe_module(model)
+        settings = defaults(module, class_name(name)) | self.project.model_settings(model)
         versions: Versions = {
             "settings": digest_of(settings | {"run": self.project.run().choices}),
             "code": code_version(module, "recpipe.steps.train"),

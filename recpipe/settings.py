@@ -105,14 +105,21 @@ class Project:
 
     def recipe(self, model: str) -> Recipe:
         """A model's recipe with its settings, checked."""
-        from recpipe.models.catalog import recipe_class, recipe_modules
+        from recpipe.models.catalog import recipe_class
 
-        settings = self.model_settings(model)
-        path = self.conf / "models" / f"{model}.yaml"
-        name = settings.pop("recipe")
-        if name not in recipe_modules():
-            raise SettingsError(f"{path}: recipe: no recipe is called {name!r}{nearest(str(name), recipe_modules())}")
-        return parse(recipe_class(name), settings, path)
+        name, _ = self.recipe_module(model)
+        settings = {key: value for key, value in self.model_settings(model).items() if key != "recipe"}
+        return parse(recipe_class(name), settings, self.conf / "models" / f"{model}.yaml")
+
+    def recipe_module(self, model: str) -> tuple[str, str]:
+        """The name of a model's recipe and the module that it stands in; nothing is imported."""
+        from recpipe.models.catalog import recipe_modules
+
+        name, modules = str(self.model_settings(model)["recipe"]), recipe_modules()
+        if name not in modules:
+            path = self.conf / "models" / f"{model}.yaml"
+            raise SettingsError(f"{path}: recipe: no recipe is called {name!r}{nearest(name, modules)}")
+        return name, modules[name]
 
     def split_settings(self, split: str) -> dict[str, Any]:
         return read_yaml(_named(self.conf / "splits", split, "split"))
