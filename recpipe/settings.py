@@ -6,11 +6,13 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from recpipe.storage import Store, replace_text
 
@@ -65,6 +67,47 @@ class RunSettings(BaseModel):
     def choices(self) -> dict[str, Any]:
         """What can change a result: the version of a trained model includes it."""
         return {"seed": self.seed, "metric": self.metric, "time_budget": self.time_budget}
+
+
+class NightlySettings(BaseModel):
+    """The part `nightly` of conf/automation.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(
+        True, description="whether the schedule is running when `dagster dev` starts for the first time"
+    )
+    at: str = Field("03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="time of day, HH:MM")
+    time_zone: str = Field("UTC", description="a name of the IANA data base")
+    full_refit: Literal["never", "weekly", "monthly"] = Field("monthly", description="everything anew, current or not")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"no time zone is called {name!r}{nearest(name, sorted(available_timezones()))}")
+        return name
+
+    @property
+    def cron(self) -> str:
+        """Minute and hour, every day."""
+        hour, minute = self.at.split(":")
+        return f"{int(minute)} {int(hour)} * * *"
+
+    def refits_on(self, day: date) -> bool:
+        """Whether everything is made anew that night: Sundays, or the first of a month."""
+        return {"never": False, "weekly": day.isoweekday() == 7, "monthly": day.day == 1}[self.full_refit]
+
+
+class AutomationSettings(BaseModel):
+    """conf/automation.yaml: what runs by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    follow_changes: bool = Field(True, description="a changed file or setting reruns what it touches")
+    look_every: int = Field(15, ge=1, description="seconds between looks at the sources")
+    nightly: NightlySettings = Field(default_factory=NightlySettings, description="the nightly retrain")
+    freshest_within: float = Field(26.0, gt=0, description="hours that a stale submission may stay")
 
 
 @dataclass(frozen=True)
@@ -151,6 +194,11 @@ class Project:
         self._only_models(settings.baselines, path, "baselines")
         return settings
 
+    def automation(self) -> AutomationSettings:
+        """conf/automation.yaml; the defaults where there is none."""
+        path = self.conf / "automation.yaml"
+        return parse(AutomationSettings, read_yaml(path) if path.exists() else {}, path)
+
     def submission_models(self) -> list[str]:
         """What a build makes where nobody names models: the ensemble's members, and the baselines beside them."""
         return sorted({*self.ensemble_members(), *self.run().baselines})
@@ -170,7 +218,9 @@ class Project:
 
         path = self.conf / "ensemble.yaml"
         settings = parse(EnsembleSettings, read_yaml(path), path)
-        self._only_models(settings.members, path, "members")
+        gone = self.removed_members()
+        self._only_models([member for member in settings.members if member not in gone], path, "members")
+        settings = settings.model_copy(update={"members": tuple(self.ensemble_members())})
         if settings.split not in self.split_names():
             raise SettingsError(
                 f"{path}: split: {settings.split!r} is none{nearest(settings.split, self.split_names())}"
@@ -178,12 +228,28 @@ class Project:
         return settings
 
     def ensemble_members(self) -> list[str]:
-        """The members' names, read without the typed settings: what Dagster needs to know at load."""
-        return list(read_yaml(self.conf / "ensemble.yaml").get("members", []))
+        """The members' names, read without the typed settings: what Dagster needs to know at load.
+
+        A member whose YAML was removed after it had been trained is none any more; see `removed_members`.
+        """
+        gone = self.removed_members()
+        return [member for member in self._named_members() if member not in gone]
+
+    def removed_members(self) -> list[str]:
+        """Names in ensemble.yaml that were models once: artifacts stand, the YAML is gone. Others are misspelt."""
+        models = self.model_names()
+        return [
+            name
+            for name in self._named_members()
+            if name not in models and self.store.place("trained_model", name).exists()
+        ]
 
     def ensemble_split(self) -> str:
         """The split on whose validation part the ensemble is chosen, read likewise."""
         return str(read_yaml(self.conf / "ensemble.yaml").get("split", "holdout"))
+
+    def _named_members(self) -> list[str]:
+        return list(read_yaml(self.conf / "ensemble.yaml").get("members", []))
 
     def _only_models(self, named: Iterable[str], path: Path, key: str) -> None:
         models = self.model_names()

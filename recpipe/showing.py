@@ -14,6 +14,7 @@ from rich.table import Table
 
 from recpipe.lineage import FULL, Lineage, Node, Standing, model_node
 from recpipe.settings import Project, SettingsError
+from recpipe.upkeep import SUBMISSION, kept
 
 if TYPE_CHECKING:
     from recpipe.data.interactions import Histories
@@ -21,16 +22,9 @@ if TYPE_CHECKING:
 COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
 
 
-def line_nodes(project: Project) -> list[Node]:
+def line_nodes(lineage: Lineage) -> list[Node]:
     """Every artifact of the line that stands or that the submission needs."""
-    lineage = Lineage(project)
-    nodes = dict.fromkeys(lineage.line_to(Node("ensemble_submission")))
-    for asset in ("split", "user_behaviour", "item_behaviour", "trained_model", "evaluation_report", "leaderboard"):
-        for record in project.store.records(asset):
-            model, _, split = (record.partition or "").rpartition("|")
-            if split in project.split_names() and (not model or model in project.model_names()):
-                nodes[Node(asset, record.partition)] = None
-    return list(nodes)
+    return list(dict.fromkeys([*lineage.line_to(SUBMISSION), *kept(lineage)]))
 
 
 def show_status(project: Project, out: Console, everything: bool) -> None:
@@ -38,7 +32,7 @@ def show_status(project: Project, out: Console, everything: bool) -> None:
     lineage = Lineage(project)
     table = Table("artifact", "standing", "why", "made", box=None)
     counts: Counter[str] = Counter()
-    for node in line_nodes(project):
+    for node in line_nodes(lineage):
         state = lineage.state(node)
         counts[state.standing] += 1
         record = project.store.record(node.asset, node.partition)

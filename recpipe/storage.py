@@ -82,6 +82,11 @@ class Store:
         found = sorted((self.root / asset).glob(f"**/{RECORD}"))
         return [Record(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
 
+    def every_record(self) -> list[Record]:
+        """The records of all assets and partitions."""
+        folders = sorted(path for path in self.root.glob("*") if path.is_dir())
+        return [record for folder in folders for record in self.records(folder.name)]
+
     def folder(self, asset: str, partition: str | None = None) -> Path:
         """The files of what is current; raises `Missing`."""
         return self.place(asset, partition) / self.need(asset, partition).version

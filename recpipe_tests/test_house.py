@@ -37,10 +37,12 @@ BELOW = {
     "settings": {"data", "models", "recipe", "blending"},
     "instance": {"settings"},
     "lineage": {"settings", "sql_models", "versions", "models", "data"},
+    "upkeep": {"lineage", "settings"},
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "blending", "validation", "warehouse",
               "sql_models", "lineage", "settings", "measuring", "progress"},
-    "showing": {"data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings"},
-    "defs": {"data", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing"},
+    "showing": {"data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "upkeep"},
+    "defs": {"data", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing",
+             "upkeep"},
     "cli": {"data", "defs", "instance", "settings", "showing"},
 }  # fmt: skip
 

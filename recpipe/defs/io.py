@@ -1,6 +1,5 @@
 """How assets meet the artifact store: the body stages an artifact, the io manager publishes it and reads it back."""
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +7,12 @@ from typing import Any
 
 import dagster as dg
 
+from recpipe.defs.betas import accepted
 from recpipe.lineage import Lineage, Node, Versions
 from recpipe.progress import listening
 from recpipe.settings import Project
 from recpipe.storage import Artifact, Missing, Record
+from recpipe.upkeep import begin_attempt, end_attempt
 
 
 class ArtifactIO(dg.IOManager):
@@ -21,6 +22,7 @@ class ArtifactIO(dg.IOManager):
         """Make what the step staged the current version."""
         store = Project.here().store
         store.publish(obj)
+        end_attempt(Project.here(), Node(obj.asset, obj.partition))
         context.add_output_metadata({"folder": dg.MetadataValue.path(store.folder(obj.asset, obj.partition))})
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -41,6 +43,7 @@ class Making:
         name = asset or context.asset_key.to_user_string()
         self.node = Node(name, context.partition_key if context.has_partition_key else None)
         self._inputs: Versions = self.lineage.versions(self.node)
+        begin_attempt(self.lineage, self.node)
 
     def stage(self, artifact: Artifact, figures: Mapping[str, Any], notes: Sequence[str] = ()) -> Record:
         """Write the artifact beside the current one; it becomes current when the output is handled."""
@@ -63,8 +66,7 @@ def output(record: Record, output_name: str = "result", views: Mapping[str, Any]
     metadata = {name: as_metadata(value) for name, value in record.figures.items()} | dict(views or {})
     if record.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in record.notes))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # own data versions are a beta; the early cut-off rests on them
+    with accepted():  # own data versions: the early cut-off rests on them
         return dg.Output(
             record, output_name=output_name, metadata=metadata, data_version=dg.DataVersion(record.content)
         )

@@ -44,7 +44,11 @@ def choose_ensemble(project: Project) -> Chosen:
     lists = member_lists(scorers, parts.valid, settings, masker)
     chosen = choose(lists, parts.valid.targets, settings, split_digest=parts.digest(), seed=project.run().seed)
     tested = _on_test(chosen, scorers, parts.test, settings, masker)
-    notes = [chosen.verdict, *(f"{member} is not trained and was left out" for member in absent)]
+    notes = [
+        chosen.verdict,
+        *(f"{member} is not trained and was left out" for member in absent),
+        *(f"{member} is in ensemble.yaml, but its YAML is gone: left out" for member in project.removed_members()),
+    ]
     figures = {
         "used": chosen.used,
         "kept": chosen.kept,

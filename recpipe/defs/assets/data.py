@@ -18,6 +18,7 @@ from recpipe.settings import Project
         "raw_ratings": dg.AssetOut(description="Who watched what and when, row by row as delivered."),
         "raw_items": dg.AssetOut(description="Titles, years, genres, directors and writers as delivered."),
     },
+    deps=["raw_files"],
     group_name="raw",
     compute_kind="parquet",
     retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
@@ -107,6 +108,7 @@ def interactions(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.A
 
 @dg.asset(
     partitions_def=SPLITS,
+    deps=["split_settings"],
     group_name="splits",
     kinds={"numpy", "greatexpectations"},
     check_specs=[blocking_check("split_integrity", "split", "No leak, nothing lost, the order promised.", SPLITS)],

@@ -10,7 +10,7 @@ from recpipe.storage import Record
 
 
 @dg.asset(
-    deps=["interactions", "item_features"],
+    deps=["interactions", "item_features", "model_settings"],
     partitions_def=MODELS_AND_SPLITS,
     group_name="models",
     kinds={"torch", "numpy"},

@@ -21,7 +21,11 @@ def _of_split(split: str) -> dg.AssetDep:
 
 
 @dg.asset(
-    deps=[_of_members(Project.here().ensemble_split()), _of_split(Project.here().ensemble_split())],
+    deps=[
+        "ensemble_settings",
+        _of_members(Project.here().ensemble_split()),
+        _of_split(Project.here().ensemble_split()),
+    ],
     group_name="submission",
     kinds={"numpy"},
 )
