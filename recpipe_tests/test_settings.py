@@ -101,3 +101,17 @@ def test_a_baseline_that_is_no_model_is_refused_with_the_nearest(project):
     conf(project, "run.yaml", "baselines: [eese]\n")
     with pytest.raises(SettingsError, match=r"run\.yaml: baselines: no model 'eese'; did you mean 'ease'"):
         project.run()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nightly: {at: '25:00'}\n", r"automation\.yaml: nightly\.at: .*'25:00' came"),
+        ("nightly: {time_zone: Europe/Berlim}\n", r"nightly\.time_zone: .*did you mean 'Europe/Berlin'"),
+        ("look_ever: 3\n", r"look_ever: no such setting; did you mean 'look_every'"),
+    ],
+)
+def test_automation_that_cannot_be_is_refused(project, text, told):
+    conf(project, "automation.yaml", text)
+    with pytest.raises(SettingsError, match=told):
+        project.automation()

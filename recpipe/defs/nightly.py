@@ -35,18 +35,18 @@ def retrain(context: dg.OpExecutionContext, config: Retrain) -> None:
         if news["event"] in {"done", "failed", "left out", "waiting"}:
             context.log.info(", ".join(f"{name} {value}" for name, value in news.items()))
 
-    lost = None
     with listening(log):
         try:
             built = build(project, goals(project), context.instance, rebuild_all=config.full)
         except BuildFailed as failed:
-            lost, built = failed, failed.built
+            built = failed.built
     context.add_output_metadata({"made": [str(node) for node in built.ran], "current": len(built.current)})
     if built.failed:
+        stands = SUBMISSION in built.ran or SUBMISSION in built.current
+        submission = "stands, with the last good versions of what failed" if stands else "was not made"
         reasons = "\n".join(f"{node}: {reason}" for node, reason in built.failed.items())
-        submission = "not made" if lost is not None else "made, with the last good versions of what failed"
         raise dg.Failure(
-            f"{len(built.failed)} steps failed; the submission was {submission}\n{reasons}", allow_retries=False
+            f"steps failed: {len(built.failed)}; the submission {submission}\n{reasons}", allow_retries=False
         )
 
 
