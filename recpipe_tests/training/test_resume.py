@@ -15,6 +15,7 @@ import torch
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.factors.mf import Mf
+from recpipe.models.neural import neumf
 from recpipe.recipe import Checkpoints, Recipe, Run, Scorer
 from recpipe.training import loop
 from recpipe.training.checkpoint import Keeper, read
@@ -193,6 +194,25 @@ def test_a_time_budget_counts_the_seconds_before_the_kill(tmp_path: Path, monkey
     assert resumed.journal.closing["stopped"] == "time budget"
     assert resumed.journal.closing["resumed_from"] == 9
     assert abs(len(resumed.journal.epochs) - len(undisturbed.journal.epochs)) <= 1
+
+
+def test_a_time_budget_counts_the_seconds_of_every_training_of_a_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small("neumf", epochs=100, patience=100, pretraining=3)
+
+    def with_a_new_clock(folder: Path, kill_at: int | None = None) -> Ended:
+        clock = Clock()
+        monkeypatch.setattr(loop, "time", clock)
+        monkeypatch.setattr(neumf, "time", clock)
+        return fit(recipe, folder, kill_at, time_budget=150.0)
+
+    undisturbed = with_a_new_clock(tmp_path / "one")
+    with pytest.raises(Killed):
+        with_a_new_clock(tmp_path / "other", kill_at=12)
+    resumed = with_a_new_clock(tmp_path / "other")
+    assert resumed.journal.closing["stopped"] == undisturbed.journal.closing["stopped"] == "time budget"
+    assert abs(len(resumed.journal.epochs) - len(undisturbed.journal.epochs)) <= 2
 
 
 def test_the_seconds_before_the_kill_are_told_for_all_trainings_of_a_fit(tmp_path: Path) -> None:
