@@ -61,7 +61,7 @@ class Checkpoints:
     folder: Path
     every: float = 60.0
     seconds_before: float = 0.0
-    _begun: int = 0
+    _begun: int = field(default=0, init=False)
 
     def next_file(self) -> Path:
         """For the fit's next training: several in one fit keep apart by their order, which is always the same."""
