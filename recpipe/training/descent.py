@@ -53,9 +53,9 @@ class Descent:
 
         A batch that does not fit into the GPU's memory is halved until its parts fit, and so are all that follow. The
         gradient is that of the whole: the mean of the parts', weighed by rows. Where a loss is a mean over something
-        else, the targets of windows for instance, that weighing is close and not exact. What the loss counts in
-        buffers of one number, it counts once a step. Raises `torch.OutOfMemoryError` where a single row does not fit or the network
-        is not divisible.
+        else, the targets of windows for instance, that weighing is close and not exact. What the loss counts in buffers
+        of one number, it counts once a step. Raises `torch.OutOfMemoryError` where a single row does not fit or the
+        network is not divisible.
         """
         if self.device == "cuda":
             batch = tuple(tensor.pin_memory().to("cuda", non_blocking=True) for tensor in batch)
