@@ -2,9 +2,9 @@
 
     python benchmarks/operations.py --work WORK --out docs/operations.md
 
-Writes the sample as a delivery, builds all models on it, each cut to a few epochs, then starts `dagster dev`, changes one
-thing after the other, waits until nothing is due and nothing runs, and lists what ran. At the end a night comes, with a
-model that cannot be trained, and a webhook on loopback receives the alarm. Takes about 25 minutes of two free cores.
+Writes the sample as a delivery, builds all models on it, each cut to a few epochs, then starts `dagster dev`, changes
+one thing after the other, waits until nothing is due and nothing runs, and lists what ran. At the end a night comes,
+with a model that cannot be trained, and a webhook on loopback receives the alarm. About 25 minutes of two free cores.
 """
 
 from __future__ import annotations
@@ -244,9 +244,8 @@ def main() -> None:
     models = line.project.model_names()
     begun, clock = datetime.now(UTC), time.monotonic()
     subprocess.run([sys.executable, "-m", "recpipe", "build", "--models", "all"], check=True, stdout=subprocess.DEVNULL)
-    told.say(
-        f"## {len(models)} models, from nothing\n\n`recpipe build --models all`, {EPOCHS} epochs where a model has epochs.\n"
-    )
+    told.say(f"## {len(models)} models, from nothing\n")
+    told.say(f"`recpipe build --models all`, {EPOCHS} epochs where a model has epochs.\n")
     told.table([named(run) for run in line.runs_since(begun)], time.monotonic() - clock)
     told.say("## Changes, with `dagster dev` running\n")
     with webhook() as received:
