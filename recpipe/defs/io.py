@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from recpipe.defs.retrying import again
 from recpipe.lineage import Lineage, Node, Versions
 from recpipe.progress import listening
 from recpipe.settings import Project
@@ -20,14 +21,17 @@ class ArtifactIO(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Record) -> None:
         """Make what the step staged the current version."""
         store = Project.here().store
-        store.publish(obj)
+        with again(obj.name):
+            store.publish(obj)
         context.add_output_metadata({"folder": dg.MetadataValue.path(store.folder(obj.asset, obj.partition))})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The current artifact of the upstream asset and partition."""
         partition = context.asset_partition_key if context.has_asset_partitions else None
+        name = context.asset_key.to_user_string()
         try:
-            return Project.here().store.read(context.asset_key.to_user_string(), partition)
+            with again(name):
+                return Project.here().store.read(name, partition)
         except Missing as missing:
             raise dg.Failure(str(missing)) from missing
 
