@@ -60,9 +60,17 @@ class RunSettings(BaseModel):
         "auto", description="of one training on the CPU; auto: half of the cores"
     )
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
+    memory_limit: float | None = Field(
+        None, gt=0, description="GiB that all trainings at a time may take together; null: what is free"
+    )
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
     checkpoint_every: float = Field(60.0, ge=0, description="seconds between checkpoints of a training; 0: each epoch")
     baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
+
+    @property
+    def memory_budget(self) -> int | None:
+        """The limit in bytes."""
+        return None if self.memory_limit is None else int(self.memory_limit * 2**30)
 
     @property
     def choices(self) -> dict[str, Any]:
@@ -132,6 +140,11 @@ class Project:
     def checkpoints(self, model_and_split: str) -> Path:
         """What killed trainings of `model|split` have left to go on from: a folder for each set of inputs."""
         return self.home.joinpath("checkpoints", *model_and_split.split("|"))
+
+    @property
+    def claims(self) -> Path:
+        """Where trainings that run at the same time claim memory and GPUs."""
+        return self.home / "memory"
 
     @property
     def submission_file(self) -> Path:

@@ -17,7 +17,8 @@ from recpipe.settings import Project, SettingsError
 from recpipe.upkeep import SUBMISSION, kept
 
 if TYPE_CHECKING:
-    from recpipe.data.interactions import Histories
+    from recpipe.data.interactions import Histories, Interactions
+    from recpipe.recipe import Recipe
 
 COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
 
@@ -79,6 +80,17 @@ def show_model(project: Project, model: str, out: Console) -> None:
     for name, value in recipe.model_dump().items():
         table.add_row(name, str(value), VOCABULARY[name])
     out.print(table)
+    if project.store.record("interactions"):
+        out.print(_cost_in_words(recipe, project.store.read("interactions").interactions), highlight=False)
+
+
+def _cost_in_words(recipe: Recipe, interactions: Interactions) -> str:
+    """What a training on all current interactions takes, as the recipe estimates it."""
+    from recpipe.costs import Shape, in_words
+
+    cost = recipe.cost(Shape.of(interactions))
+    times = " an epoch" if "epochs" in type(recipe).model_fields else ""
+    return f"on the current interactions: about {in_words(cost.memory)}, {cost.seconds:.1f} CPU seconds{times}"
 
 
 def show_leaderboard(project: Project, split: str, out: Console) -> None:

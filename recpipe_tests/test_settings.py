@@ -88,6 +88,18 @@ def test_the_other_settings_are_valid():
     assert project.dataset().prepared_by()
 
 
+def test_a_memory_limit_is_a_positive_number_and_makes_no_model_stale(project):
+    conf(project, "run.yaml", "memory_limit: 1.5\n")
+    assert project.run().memory_budget == 1.5 * 2**30
+    limited = project.run().choices
+    conf(project, "run.yaml", "seed: 0\n")
+    assert project.run().memory_budget is None
+    assert project.run().choices == limited
+    conf(project, "run.yaml", "memory_limit: 0\n")
+    with pytest.raises(SettingsError, match=r"run\.yaml: memory_limit: .*greater than 0; 0 came"):
+        project.run()
+
+
 def test_a_build_that_names_no_model_makes_the_members_and_the_baselines(project):
     conf(project, "models/popularity.yaml", "recipe: popularity\n")
     conf(project, "models/mf.yaml", "recipe: mf\n")

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from recpipe.defs.betas import accepted
+from recpipe.defs.retrying import again
 from recpipe.lineage import Lineage, Node, Versions
 from recpipe.progress import listening
 from recpipe.settings import Project
@@ -23,7 +24,8 @@ class ArtifactIO(dg.IOManager):
         """Make what the step staged the current version."""
         project = Project.here()
         store = project.store
-        store.publish(obj)
+        with again(obj.name):
+            store.publish(obj)
         end_attempt(project, Node(obj.asset, obj.partition))
         if obj.asset == "trained_model" and obj.partition:
             shutil.rmtree(project.checkpoints(obj.partition), ignore_errors=True)  # nobody needs to go on from them
@@ -32,8 +34,10 @@ class ArtifactIO(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """The current artifact of the upstream asset and partition."""
         partition = context.asset_partition_key if context.has_asset_partitions else None
+        name = context.asset_key.to_user_string()
         try:
-            return Project.here().store.read(context.asset_key.to_user_string(), partition)
+            with again(name):
+                return Project.here().store.read(name, partition)
         except Missing as missing:
             raise dg.Failure(str(missing)) from missing
 
