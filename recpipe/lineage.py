@@ -218,7 +218,7 @@ class Lineage:
             return digest_of({"sample": dataset.sample_seed, "code": code_version("recpipe.data.sample")})
         from recpipe.data.readers import source_digest
 
-        return source_digest(Path(dataset.source))
+        return source_digest(Path(dataset.source), self.project.digests.of)
 
     def _record(self, node: Node) -> Record | None:
         return self.project.store.record(node.asset, node.partition)

@@ -16,6 +16,7 @@ from recpipe.storage import Store, replace_text
 
 if TYPE_CHECKING:
     from recpipe.blending.settings import EnsembleSettings
+    from recpipe.data.digests import Digests
     from recpipe.data.preparing import Preparation
     from recpipe.data.splitting import Strategy
     from recpipe.recipe import Recipe
@@ -84,6 +85,13 @@ class Project:
     @property
     def store(self) -> Store:
         return Store(self.home / "artifacts")
+
+    @property
+    def digests(self) -> Digests:
+        """The digests of delivered files, kept in the home folder."""
+        from recpipe.data.digests import Digests
+
+        return Digests(self.home / "digests.json")
 
     @property
     def submission_file(self) -> Path:
