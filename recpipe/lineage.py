@@ -20,6 +20,9 @@ from recpipe.versions import code_version
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
 
+ARRIVED = "arrived_ratings"
+"""In SQL: the rows of all arrivals, the files that came after the source."""
+
 Versions = dict[str, str | None]
 
 
@@ -49,6 +52,11 @@ class State:
     why: tuple[str, ...] = ()
 
 
+def arrival_node(name: str) -> Node:
+    """The reading of one file that arrived, by its name."""
+    return Node("arrival", name)
+
+
 def model_node(model: str, split: str, asset: str = "trained_model") -> Node:
     return Node(asset, f"{model}|{split}")
 
@@ -74,17 +82,20 @@ class Lineage:
         found: Versions = {}
         for needed in self.upstream(node):
             record = self._record(needed)
-            found[str(needed)] = None if record is None else record.content
+            found[str(needed)] = None if record is None else _seen_by(node, record)
         return found | self._own_versions(node)
 
     def upstream(self, node: Node) -> list[Node]:
         """The artifacts that go into this one, by the settings of now."""
         if node.asset in self.sql:
-            return [self._table(name, node.partition) for name in self.sql[node.asset].tables]
+            tables = [self._table(name, node.partition) for name in self.sql[node.asset].tables if name != ARRIVED]
+            return [*tables, *(self.arrivals_taken_in() if self.joins_arrivals(node.asset) else [])]
         model, _, split = (node.partition or "").rpartition("|")
         match node.asset:
             case "raw_ratings" | "raw_items":
                 return []
+            case "arrival":
+                return [Node("raw_ratings")]
             case "interactions":
                 return [Node("accepted_ratings")]
             case "split":
@@ -119,12 +130,36 @@ class Lineage:
         def visit(current: Node) -> None:
             if current in seen:
                 return
-            for needed in [*self.upstream(current), *self._refit_needs(current)]:
+            for needed in [*self.upstream(current), *self._made_before(current)]:
                 visit(needed)
             seen[current] = None
 
         visit(node)
         return list(seen)
+
+    def arrivals(self) -> dict[str, str]:
+        """The digest of every arrival that is there, by name, in order; a file that has not changed is not read."""
+        found = {name: self._arrival_digest(name) for name in self.project.arrivals()}
+        return {name: digest for name, digest in found.items() if digest is not None}
+
+    def arrivals_taken_in(self) -> list[Node]:
+        """The arrivals that can stand behind the source now: each in its last good version, if of the source's form."""
+        raw = self._record(Node("raw_ratings"))
+        found = []
+        for node in map(arrival_node, self.project.arrivals()):
+            record = self._record(node)
+            if raw and record and record.made_from.get("raw_ratings") == _seen_by(node, raw):
+                found.append(node)
+        return found
+
+    def arrivals_not_read(self) -> dict[str, Standing]:
+        """The arrivals that are not read as they stand now: stale, or missing where no version of them was good."""
+        states = {name: self.state(arrival_node(name)).standing for name in self.project.arrivals()}
+        return {name: standing for name, standing in states.items() if standing is not Standing.CURRENT}
+
+    def joins_arrivals(self, table: str) -> bool:
+        """Whether a table of dbt_like_sql reads the rows of the arrivals."""
+        return ARRIVED in self.sql[table].tables
 
     def best_epoch(self, model: str) -> int | None:
         """How many epochs a refit on all the data learns: what validation found on the ensemble's split."""
@@ -162,7 +197,10 @@ class Lineage:
 
         return declares(recipe_modules()[self.project.model_settings(model)["recipe"]], "uses_features")
 
-    def _refit_needs(self, node: Node) -> list[Node]:
+    def _made_before(self, node: Node) -> list[Node]:
+        """What is made first although its content does not go in: an artifact goes on without an arrival that fails."""
+        if node.asset in self.sql and self.joins_arrivals(node.asset):
+            return [arrival_node(name) for name in self.project.arrivals()]
         model, _, split = (node.partition or "").rpartition("|")
         if node.asset == "trained_model" and split == FULL:
             return [model_node(model, self.project.ensemble_split())]
@@ -171,12 +209,18 @@ class Lineage:
     def _own_versions(self, node: Node) -> Versions:
         """Settings and code that go into an artifact."""
         if node.asset in self.sql:
-            return {"sql": self.sql[node.asset].digest, "code": code_version("recpipe.warehouse")}
+            return self._table_versions(node.asset)
         model, _, split = (node.partition or "").rpartition("|")
         dataset = self.project.dataset()
         match node.asset:
             case "raw_ratings" | "raw_items":
                 return {"source": self.source_version(), "code": code_version("recpipe.steps.raw")}
+            case "arrival":
+                return {
+                    "source": self._arrival_digest(node.partition or ""),
+                    "sql": self.sql["stg_ratings"].digest,
+                    "code": code_version("recpipe.steps.arrivals"),
+                }
             case "interactions":
                 return {"settings": digest_of(dataset.preparation), "code": code_version("recpipe.steps.prepare")}
             case "split":
@@ -195,6 +239,22 @@ class Lineage:
                 settings = read_yaml(self.project.conf / "ensemble.yaml")
                 return {"settings": digest_of(settings), "code": code_version("recpipe.steps.submit")}
         raise KeyError(f"there is no asset {node.asset!r}")
+
+    def _table_versions(self, table: str) -> Versions:
+        versions: Versions = {"sql": self.sql[table].digest, "code": code_version("recpipe.warehouse")}
+        if self.joins_arrivals(table):
+            versions["code"] = code_version("recpipe.warehouse", "recpipe.data.joining")
+            not_read = self.arrivals_not_read()  # a version of its own, so that its notes say what holds now
+            versions["arrivals not read"] = ", ".join(f"{name} {how}" for name, how in not_read.items()) or None
+        return versions
+
+    def _arrival_digest(self, name: str) -> str | None:
+        from recpipe.data.readers.files import DataFile
+
+        path = self.project.arrivals().get(name)
+        if path is None or not path.exists():
+            return None
+        return self.project.digests.of(DataFile(path.parent, name))
 
     def _model_versions(self, model: str, split: str) -> Versions:
         from recpipe.models.catalog import recipe_modules
@@ -222,6 +282,11 @@ class Lineage:
 
     def _record(self, node: Node) -> Record | None:
         return self.project.store.record(node.asset, node.partition)
+
+
+def _seen_by(node: Node, needed: Record) -> str:
+    """The version of an input: its content; to an arrival just the form of the source's ratings counts."""
+    return digest_of(needed.figures.get("form")) if node.asset == "arrival" else needed.content
 
 
 @cache

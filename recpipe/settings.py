@@ -38,6 +38,7 @@ class DatasetSettings(BaseModel):
     source: str = Field(SAMPLE, description="'sample', or the path of a folder or zip in a layout that is recognised")
     sample_seed: int = Field(0, ge=0, description="of the generated movie world")
     features: bool = Field(True, description="hand side tables (genres, directors, writers, years) to the recipes")
+    arrivals: str = Field("raw/arrivals", description="folder of further rating files; relative to the home folder")
     most_volume_drop: float = Field(0.2, gt=0, le=1, description="share by which rows, users or films may fall at once")
     preparation: dict[str, Any] = Field(default_factory=dict, description="rating threshold, k-core, repeats")
 
@@ -92,6 +93,12 @@ class Project:
         from recpipe.data.digests import Digests
 
         return Digests(self.home / "digests.json")
+
+    def arrivals(self) -> dict[str, Path]:
+        """The files that arrived beside the source, by name, in the order of their names. Raises `BadName`."""
+        from recpipe.data.arrivals import arrived
+
+        return {path.name: path for path in arrived(self.home / Path(self.dataset().arrivals).expanduser())}
 
     @property
     def submission_file(self) -> Path:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from recpipe.defs.assets.data import interactions, raw, split, tables
+from recpipe.defs.assets.data import arrival, interactions, raw, split, tables
 from recpipe.defs.assets.models import evaluation_report, leaderboard, trained_model
 from recpipe.defs.assets.submission import ensemble, ensemble_submission
 from recpipe.defs.io import ArtifactIO
@@ -10,6 +10,7 @@ from recpipe.defs.io import ArtifactIO
 defs = dg.Definitions(
     assets=[
         raw,
+        arrival,
         *tables(),
         interactions,
         split,

@@ -12,12 +12,16 @@ from functools import cache
 import dagster as dg
 from filelock import BaseFileLock, FileLock, Timeout
 
+from recpipe.defs.arrivals import take_stock
 from recpipe.lineage import Lineage, Node, Standing, State
 from recpipe.progress import tell
 from recpipe.settings import Project
 
 SOFT = frozenset({"leaderboard", "ensemble", "ensemble_submission"})
 """Steps that go on without a model that failed, and say so."""
+
+OPTIONAL = frozenset({"arrival"})
+"""What needs one goes on with its last good version, or without, and says so."""
 
 RAW = ("raw_ratings", "raw_items")
 """Read together: one reading of the source yields both."""
@@ -50,6 +54,7 @@ def build(
     """
     with _only_builder(project):
         free_slots_of_dead_runs(instance)
+        take_stock(project, instance)
         token = _WALKING.set(True)
         try:
             built = _Walk(project, instance, rebuild_stale).to(goals)
@@ -70,6 +75,7 @@ def build_needs(project: Project, instance: dg.DagsterInstance) -> Built:
     if _WALKING.get():
         return Built()
     with _only_builder(project):
+        take_stock(project, instance)
         return _Walk(project, instance, rebuild_stale=False).needs_of(Node("ensemble_submission"))
 
 
@@ -110,7 +116,8 @@ class _Walk:
         done = self.built
         if node in done.failed or node in done.left_out or node in done.ran:
             return
-        broken = [need for need in self.lineage.upstream(node) if need in done.failed or need in done.left_out]
+        needs = [need for need in self.lineage.upstream(node) if need.asset not in OPTIONAL]
+        broken = [need for need in needs if need in done.failed or need in done.left_out]
         if broken and (node.asset not in SOFT or not _has_a_member(node, broken, self.lineage)):
             done.left_out[node] = broken[0]
             tell(event="left out", node=node, because=broken[0])
