@@ -167,8 +167,8 @@ def _reason(outcome: dg.ExecuteInProcessResult) -> str:
     for event in outcome.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
+            while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
+                error = error.cause  # below Dagster's own stands what the step raised, which names file and line
             description = event.step_failure_data.user_failure_data
             if description is not None and description.description:
                 return description.description
