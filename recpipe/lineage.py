@@ -139,7 +139,8 @@ class Lineage:
 
     def arrivals(self) -> dict[str, str]:
         """The digest of every arrival that is there, by name, in order; a file that has not changed is not read."""
-        found = {name: self._arrival_digest(name) for name in self.project.arrivals()}
+        folder = self.project.arrivals_folder
+        found = {name: self._arrival_digest(folder, name) for name in self.project.arrivals()}
         return {name: digest for name, digest in found.items() if digest is not None}
 
     def arrivals_taken_in(self) -> list[Node]:
@@ -154,8 +155,16 @@ class Lineage:
 
     def arrivals_not_read(self) -> dict[str, Standing]:
         """The arrivals that are not read as they stand now: stale, or missing where no version of them was good."""
-        states = {name: self.state(arrival_node(name)).standing for name in self.project.arrivals()}
-        return {name: standing for name, standing in states.items() if standing is not Standing.CURRENT}
+        raw, folder = self._record(Node("raw_ratings")), self.project.arrivals_folder
+        shared = self._judging_versions() | ({"raw_ratings": _seen_by(arrival_node(""), raw)} if raw else {})
+        found = {}
+        for name in self.project.arrivals():  # like `state`, with what all have in common looked up once
+            record = self._record(arrival_node(name))
+            if record is None:
+                found[name] = Standing.MISSING
+            elif record.made_from != shared | {"source": self._arrival_digest(folder, name)}:
+                found[name] = Standing.STALE
+        return found
 
     def joins_arrivals(self, table: str) -> bool:
         """Whether a table of dbt_like_sql reads the rows of the arrivals."""
@@ -216,11 +225,8 @@ class Lineage:
             case "raw_ratings" | "raw_items":
                 return {"source": self.source_version(), "code": code_version("recpipe.steps.raw")}
             case "arrival":
-                return {
-                    "source": self._arrival_digest(node.partition or ""),
-                    "sql": self.sql["stg_ratings"].digest,
-                    "code": code_version("recpipe.steps.arrivals"),
-                }
+                source = self._arrival_digest(self.project.arrivals_folder, node.partition or "")
+                return self._judging_versions() | {"source": source}
             case "interactions":
                 return {"settings": digest_of(dataset.preparation), "code": code_version("recpipe.steps.prepare")}
             case "split":
@@ -248,13 +254,16 @@ class Lineage:
             versions["arrivals not read"] = ", ".join(f"{name} {how}" for name, how in not_read.items()) or None
         return versions
 
-    def _arrival_digest(self, name: str) -> str | None:
+    def _judging_versions(self) -> Versions:
+        """What goes into every arrival: the rules of a row and the code that reads it."""
+        return {"sql": self.sql["stg_ratings"].digest, "code": code_version("recpipe.steps.arrivals")}
+
+    def _arrival_digest(self, folder: Path, name: str) -> str | None:
         from recpipe.data.readers.files import DataFile
 
-        path = self.project.arrivals().get(name)
-        if path is None or not path.exists():
+        if not (folder / name).is_file():
             return None
-        return self.project.digests.of(DataFile(path.parent, name))
+        return self.project.digests.of(DataFile(folder, name))
 
     def _model_versions(self, model: str, split: str) -> Versions:
         from recpipe.models.catalog import recipe_modules

@@ -94,11 +94,16 @@ class Project:
 
         return Digests(self.home / "digests.json")
 
-    def arrivals(self) -> dict[str, Path]:
-        """The files that arrived beside the source, by name, in the order of their names. Raises `BadName`."""
+    @property
+    def arrivals_folder(self) -> Path:
+        """Where further files of ratings are put beside the source."""
+        return self.home / Path(self.dataset().arrivals).expanduser()
+
+    def arrivals(self) -> list[str]:
+        """The names of the files that arrived beside the source, in order. Raises `BadName`."""
         from recpipe.data.arrivals import arrived
 
-        return {path.name: path for path in arrived(self.home / Path(self.dataset().arrivals).expanduser())}
+        return [path.name for path in arrived(self.arrivals_folder)]
 
     @property
     def submission_file(self) -> Path:

@@ -28,13 +28,12 @@ def judged_arrival(lineage: Lineage, name: str) -> SqlTable:
     Raises `DamagedFile`, which names file and line, `BadArchive`, and `Missing` where the file has gone meanwhile.
     """
     project = lineage.project
-    path = project.arrivals().get(name)
-    if path is None:
+    if name not in project.arrivals():
         raise Missing(f"the arrival {name} is not there any more")
     form = project.store.need("raw_ratings").figures.get("form")
     if form is None:
         raise Missing("raw_ratings was read by an older version; `recpipe build` reads it anew")
-    rows = read_arrived(DataFile(path.parent, name), Form(**form), str(project.dataset().source))
+    rows = read_arrived(DataFile(project.arrivals_folder, name), Form(**form), str(project.dataset().source))
     return SqlTable(lineage.sql[JUDGED], {"raw_ratings": rows})
 
 
