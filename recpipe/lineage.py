@@ -166,6 +166,11 @@ class Lineage:
                 found[name] = Standing.STALE
         return found
 
+    def parents(self, table: str) -> list[str]:
+        """The assets that a table of dbt_like_sql reads, `arrival` among them whether or not any has come."""
+        names = self.sql[table].tables
+        return sorted({"arrival" if name == ARRIVED else self._table(name, FULL).asset for name in names})
+
     def joins_arrivals(self, table: str) -> bool:
         """Whether a table of dbt_like_sql reads the rows of the arrivals."""
         return ARRIVED in self.sql[table].tables

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from recpipe.lineage import FULL, Lineage, Node, Standing, arrival_node, model_node
 from recpipe.settings import Project, SettingsError
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
 
 
-BROUGHT = ("accepted", "repeated", "late", "new_users", "new_films")
-"""What an arrival brought, as `recpipe.data.joining.counted` names it."""
+BROUGHT = ("repeated", "late", "new_users", "new_films")
+"""What is shown of what an arrival brought, as `recpipe.data.joining.counted` names it."""
 
 
 def line_nodes(project: Project) -> list[Node]:
@@ -71,7 +71,9 @@ def show_arrivals(lineage: Lineage, out: Console) -> None:
     project = lineage.project
     accepted = project.store.record("accepted_ratings")
     brought = accepted.figures.get("arrivals", {}) if accepted else {}
-    table = Table("arrival", "standing", "rows", "rejected", *map(_spaced, BROUGHT), box=None)
+    headings = ["standing", "rows", "rejected", *(what.replace("_", " ") for what in BROUGHT)]
+    narrow = [Column(heading, no_wrap=True) for heading in headings]
+    table = Table(Column("arrival", overflow="fold"), *narrow, box=None)
     for name in project.arrivals():
         state = lineage.state(arrival_node(name))
         record, told = project.store.record("arrival", name), brought.get(name, {})
@@ -84,10 +86,6 @@ def show_arrivals(lineage: Lineage, out: Console) -> None:
         out.print(table)
     for note in accepted.notes if accepted else []:
         out.print(escape(note), highlight=False, soft_wrap=True)
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def show_models(project: Project, out: Console) -> None:

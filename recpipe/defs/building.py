@@ -32,8 +32,8 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     goals = build_goals(project, models, split)
     settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
     arrivals = len(project.arrivals())
-    on = f"{project.dataset().source}{f' and {arrivals} arrivals' if arrivals else ''}"
-    out.print(f"[bold]{len(settings)} models[/bold] on {on}; writing to {project.home}")
+    data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
+    out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {project.home}")
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance, _Shown(project, out) as shown, listening(shown.hear):
         failure = None

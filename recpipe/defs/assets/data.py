@@ -11,7 +11,7 @@ from recpipe.defs.arrivals import ARRIVALS
 from recpipe.defs.checks import blocking_check, check_result, stop_where_failed
 from recpipe.defs.io import Making, output
 from recpipe.defs.partitions import SPLITS
-from recpipe.lineage import Lineage, Node
+from recpipe.lineage import Lineage
 from recpipe.settings import Project
 
 
@@ -62,13 +62,11 @@ def _table(name: str) -> dg.AssetsDefinition:
     lineage = Lineage(Project.here())
     model = lineage.sql[name]
     by_split = lineage.partitioned_by_split(name)
-    needed = lineage.upstream(Node(name, "full" if by_split else None))
-    parents = {node.asset for node in needed} | ({"arrival"} if lineage.joins_arrivals(name) else set())
     partitions = SPLITS if by_split else None
 
     @dg.asset(
         name=name,
-        deps=sorted(parents),
+        deps=lineage.parents(name),
         partitions_def=partitions,
         group_name=model.group,
         kinds={"sql", "duckdb"},
