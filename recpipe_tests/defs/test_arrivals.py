@@ -193,14 +193,20 @@ def test_a_large_arrival_that_vanishes_stops_at_the_volume_and_the_last_good_lin
     assert prepared.store.need("interactions") == before
 
 
-def test_a_source_with_other_ids_has_its_arrivals_read_anew(prepared, planner, instance, tmp_path):
+def test_arrivals_are_read_anew_where_the_ids_of_the_source_change_and_not_where_its_rows_do(
+    prepared, planner, instance, tmp_path
+):
     arrive(prepared, "a.csv", ("007", 100, LAST))
     planner.build(prepared, [INTERACTIONS], instance)
     write_delivery(tmp_path / "delivery")
     ratings = tmp_path / "delivery" / "train_ratings.csv"
-    ratings.write_text(ratings.read_text() + f"ann,100,{FIRST}\n")
+    ratings.write_text(ratings.read_text() + f"7,100,{LAST}\n")  # the source holds the arrival's row from now on
     prepared.choose_data(str(tmp_path / "delivery"))
-    done = planner.build(prepared, [INTERACTIONS], instance)
+    done = planner.build(prepared, [Node("accepted_ratings")], instance)
+    assert names(done.ran) == ["accepted_ratings", "raw_ratings", "rejected_ratings", "stg_ratings"]
+    assert brought(prepared)["a.csv"]["repeated"] == 1
+    ratings.write_text(ratings.read_text() + f"ann,100,{FIRST}\n")
+    done = planner.build(prepared, [Node("accepted_ratings")], instance)
     assert "arrival[a.csv]" in names(done.ran)
     table = pq.read_table(prepared.store.folder("accepted_ratings") / "accepted_ratings.parquet")
     assert table["user"].to_pylist()[-2:] == ["ann", "007"]
