@@ -24,6 +24,9 @@ UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "ensemble
 BY_SPLIT = frozenset({"split", "leaderboard"})
 BY_MODEL = frozenset({"trained_model", "evaluation_report"})
 """The assets of the line beside the tables of SQL, by their partitions: none, a split, a model and a split."""
+ARRIVAL = "arrival"
+ARRIVED = "arrived_ratings"
+"""In SQL: the rows of all arrivals, the files that came after the source."""
 
 Versions = dict[str, str | None]
 
@@ -54,6 +57,11 @@ class State:
     why: tuple[str, ...] = ()
 
 
+def arrival_node(name: str) -> Node:
+    """The reading of one file that arrived, by its name."""
+    return Node("arrival", name)
+
+
 def model_node(model: str, split: str, asset: str = "trained_model") -> Node:
     return Node(asset, f"{model}|{split}")
 
@@ -79,17 +87,20 @@ class Lineage:
         found: Versions = {}
         for needed in self.upstream(node):
             record = self._record(needed)
-            found[str(needed)] = None if record is None else record.content
+            found[str(needed)] = None if record is None else _seen_by(node, record)
         return found | self._own_versions(node)
 
     def upstream(self, node: Node) -> list[Node]:
         """The artifacts that go into this one, by the settings of now."""
         if node.asset in self.sql:
-            return [self._table(name, node.partition) for name in self.sql[node.asset].tables]
+            tables = [self._table(name, node.partition) for name in self.sql[node.asset].tables if name != ARRIVED]
+            return [*tables, *(self.arrivals_taken_in() if self.joins_arrivals(node.asset) else [])]
         model, _, split = (node.partition or "").rpartition("|")
         match node.asset:
             case "raw_ratings" | "raw_items":
                 return []
+            case "arrival":
+                return [Node("raw_ratings")]
             case "interactions":
                 return [Node("accepted_ratings")]
             case "split":
@@ -132,8 +143,8 @@ class Lineage:
         return list(seen)
 
     def needs(self, node: Node) -> list[Node]:
-        """What must stand before an artifact is made: what goes into it, and the training that a refit repeats."""
-        return [*self.upstream(node), *self._refit_needs(node)]
+        """What is made before an artifact: what goes into it, the training that a refit repeats, arrivals to judge."""
+        return [*self.upstream(node), *self._made_before(node)]
 
     def has(self, node: Node) -> bool:
         """Whether an artifact is of this line: its asset is known, its model and its split have their YAML."""
@@ -142,10 +153,50 @@ class Lineage:
             return node.partition in self.project.split_names() if by_split else node.partition is None
         if node.asset in UNPARTITIONED:
             return node.partition is None
+        if node.asset == ARRIVAL:
+            return node.partition in self.project.arrivals()
         model, _, split = (node.partition or "").rpartition("|")
         if node.asset in BY_MODEL and model not in self.project.model_names():
             return False
         return node.asset in BY_MODEL | BY_SPLIT and split in self.project.split_names()
+
+    def arrivals(self) -> dict[str, str]:
+        """The digest of every arrival that is there, by name, in order; a file that has not changed is not read."""
+        folder = self.project.arrivals_folder
+        found = {name: self._arrival_digest(folder, name) for name in self.project.arrivals()}
+        return {name: digest for name, digest in found.items() if digest is not None}
+
+    def arrivals_taken_in(self) -> list[Node]:
+        """The arrivals that can stand behind the source now: each in its last good version, if of the source's form."""
+        raw = self._record(Node("raw_ratings"))
+        found = []
+        for node in map(arrival_node, self.project.arrivals()):
+            record = self._record(node)
+            if raw and record and record.made_from.get("raw_ratings") == _seen_by(node, raw):
+                found.append(node)
+        return found
+
+    def arrivals_not_read(self) -> dict[str, Standing]:
+        """The arrivals that are not read as they stand now: stale, or missing where no version of them was good."""
+        raw, folder = self._record(Node("raw_ratings")), self.project.arrivals_folder
+        shared = self._judging_versions() | ({"raw_ratings": _seen_by(arrival_node(""), raw)} if raw else {})
+        found = {}
+        for name in self.project.arrivals():  # like `state`, with what all have in common looked up once
+            record = self._record(arrival_node(name))
+            if record is None:
+                found[name] = Standing.MISSING
+            elif record.made_from != shared | {"source": self._arrival_digest(folder, name)}:
+                found[name] = Standing.STALE
+        return found
+
+    def parents(self, table: str) -> list[str]:
+        """The assets that a table of dbt_like_sql reads, `arrival` among them whether or not any has come."""
+        names = self.sql[table].tables
+        return sorted({"arrival" if name == ARRIVED else self._table(name, FULL).asset for name in names})
+
+    def joins_arrivals(self, table: str) -> bool:
+        """Whether a table of dbt_like_sql reads the rows of the arrivals."""
+        return ARRIVED in self.sql[table].tables
 
     def best_epoch(self, model: str) -> int | None:
         """How many epochs a refit on all the data learns: what validation found on the ensemble's split."""
@@ -180,7 +231,10 @@ class Lineage:
         """Whether a model's recipe declares that it looks at side data."""
         return declares(self.project.recipe_module(model)[1], "uses_features")
 
-    def _refit_needs(self, node: Node) -> list[Node]:
+    def _made_before(self, node: Node) -> list[Node]:
+        """What is made first although its content does not go in: an artifact goes on without an arrival that fails."""
+        if node.asset in self.sql and self.joins_arrivals(node.asset):
+            return [arrival_node(name) for name in self.project.arrivals()]
         model, _, split = (node.partition or "").rpartition("|")
         if node.asset == "trained_model" and split == FULL:
             return [model_node(model, self.project.ensemble_split())]
@@ -189,12 +243,15 @@ class Lineage:
     def _own_versions(self, node: Node) -> Versions:
         """Settings and code that go into an artifact."""
         if node.asset in self.sql:
-            return {"sql": self.sql[node.asset].digest, "code": code_version("recpipe.warehouse")}
+            return self._table_versions(node.asset)
         model, _, split = (node.partition or "").rpartition("|")
         dataset = self.project.dataset()
         match node.asset:
             case "raw_ratings" | "raw_items":
                 return {"source": self.source_version(), "code": code_version("recpipe.steps.raw")}
+            case "arrival":
+                source = self._arrival_digest(self.project.arrivals_folder, node.partition or "")
+                return self._judging_versions() | {"source": source}
             case "interactions":
                 return {"settings": digest_of(dataset.preparation), "code": code_version("recpipe.steps.prepare")}
             case "split":
@@ -213,6 +270,25 @@ class Lineage:
                 settings = read_yaml(self.project.conf / "ensemble.yaml")
                 return {"settings": digest_of(settings), "code": code_version("recpipe.steps.submit")}
         raise KeyError(f"there is no asset {node.asset!r}")
+
+    def _table_versions(self, table: str) -> Versions:
+        versions: Versions = {"sql": self.sql[table].digest, "code": code_version("recpipe.warehouse")}
+        if self.joins_arrivals(table):
+            versions["code"] = code_version("recpipe.warehouse", "recpipe.data.joining")
+            not_read = self.arrivals_not_read()  # a version of its own, so that its notes say what holds now
+            versions["arrivals not read"] = ", ".join(f"{name} {how}" for name, how in not_read.items()) or None
+        return versions
+
+    def _judging_versions(self) -> Versions:
+        """What goes into every arrival: the rules of a row and the code that reads it."""
+        return {"sql": self.sql["stg_ratings"].digest, "code": code_version("recpipe.steps.arrivals")}
+
+    def _arrival_digest(self, folder: Path, name: str) -> str | None:
+        from recpipe.data.readers.files import DataFile
+
+        if not (folder / name).is_file():
+            return None
+        return self.project.digests.of(DataFile(folder, name))
 
     def _model_versions(self, model: str, split: str) -> Versions:
         from recpipe.models.catalog import class_name
@@ -236,10 +312,15 @@ class Lineage:
             return digest_of({"sample": dataset.sample_seed, "code": code_version("recpipe.data.sample")})
         from recpipe.data.readers import source_digest
 
-        return source_digest(Path(dataset.source))
+        return source_digest(Path(dataset.source), self.project.digests.of)
 
     def _record(self, node: Node) -> Record | None:
         return self.project.store.record(node.asset, node.partition)
+
+
+def _seen_by(node: Node, needed: Record) -> str:
+    """The version of an input: its content; to an arrival just the form of the source's ratings counts."""
+    return digest_of(needed.figures.get("form")) if node.asset == "arrival" else needed.content
 
 
 @cache

@@ -18,6 +18,7 @@ from recpipe.storage import Store, replace_text
 
 if TYPE_CHECKING:
     from recpipe.blending.settings import EnsembleSettings
+    from recpipe.data.digests import Digests
     from recpipe.data.preparing import Preparation
     from recpipe.data.splitting import Strategy
     from recpipe.recipe import Recipe
@@ -39,6 +40,7 @@ class DatasetSettings(BaseModel):
     source: str = Field(SAMPLE, description="'sample', or the path of a folder or zip in a layout that is recognised")
     sample_seed: int = Field(0, ge=0, description="of the generated movie world")
     features: bool = Field(True, description="hand side tables (genres, directors, writers, years) to the recipes")
+    arrivals: str = Field("raw/arrivals", description="folder of further rating files; relative to the home folder")
     most_volume_drop: float = Field(0.2, gt=0, le=1, description="share by which rows, users or films may fall at once")
     preparation: dict[str, Any] = Field(default_factory=dict, description="rating threshold, k-core, repeats")
 
@@ -145,6 +147,24 @@ class Project:
     def claims(self) -> Path:
         """Where trainings that run at the same time claim memory and GPUs."""
         return self.home / "memory"
+
+    @property
+    def digests(self) -> Digests:
+        """The digests of delivered files, kept in the home folder."""
+        from recpipe.data.digests import Digests
+
+        return Digests(self.home / "digests.json")
+
+    @property
+    def arrivals_folder(self) -> Path:
+        """Where further files of ratings are put beside the source."""
+        return self.home / Path(self.dataset().arrivals).expanduser()
+
+    def arrivals(self) -> list[str]:
+        """The names of the files that arrived beside the source, in order. Raises `BadName`."""
+        from recpipe.data.arrivals import arrived
+
+        return [path.name for path in arrived(self.arrivals_folder)]
 
     @property
     def submission_file(self) -> Path:

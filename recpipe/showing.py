@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
-from recpipe.lineage import FULL, Lineage, Node, Standing, model_node
+from recpipe.lineage import FULL, Lineage, Node, Standing, arrival_node, model_node
 from recpipe.settings import Project, SettingsError
 from recpipe.upkeep import SUBMISSION, kept
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from recpipe.recipe import Recipe
 
 COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
+
+
+BROUGHT = ("repeated", "late", "new_users", "new_films")
+"""What is shown of what an arrival brought, as `recpipe.data.joining.counted` names it."""
 
 
 def line_nodes(lineage: Lineage) -> list[Node]:
@@ -50,10 +54,33 @@ def show_status(project: Project, out: Console, everything: bool) -> None:
     if table.row_count:
         out.print(table)
     out.print(", ".join(f"{count} {standing}" for standing, count in sorted(counts.items())))
+    show_arrivals(lineage, out)
     submission = project.store.record("ensemble_submission")
     if submission:
         for note in submission.notes:
             out.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def show_arrivals(lineage: Lineage, out: Console) -> None:
+    """One row a file that arrived after the source: its rows, and what it brought; nothing where there are none."""
+    project = lineage.project
+    accepted = project.store.record("accepted_ratings")
+    brought = accepted.figures.get("arrivals", {}) if accepted else {}
+    headings = ["standing", "rows", "rejected", *(what.replace("_", " ") for what in BROUGHT)]
+    narrow = [Column(heading, no_wrap=True) for heading in headings]
+    table = Table(Column("arrival", overflow="fold"), *narrow, box=None)
+    for name in project.arrivals():
+        state = lineage.state(arrival_node(name))
+        record, told = project.store.record("arrival", name), brought.get(name, {})
+        figures = record.figures if record else {}
+        counts = [figures.get("rows"), figures["rows"] - figures["sound"] if figures else None]
+        counts += [told.get(what) for what in BROUGHT]
+        cells = ["" if count is None else f"{count:,}" for count in counts]
+        table.add_row(escape(name), f"[{COLOURS[state.standing]}]{state.standing}[/{COLOURS[state.standing]}]", *cells)
+    if table.row_count:
+        out.print(table)
+    for note in accepted.notes if accepted else []:
+        out.print(escape(note), highlight=False, soft_wrap=True)
 
 
 def show_models(project: Project, out: Console) -> None:

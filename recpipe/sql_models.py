@@ -21,13 +21,15 @@ INPUTS = {
     "raw_genres": ("item", "genre"),
     "raw_directors": ("item", "director"),
     "raw_writers": ("item", "writer"),
+    "arrived_ratings": ("line", "user", "item", "rating", "time", "reason"),
     "train": ("user", "item", "time"),
 }
 """The tables that no model makes, with their columns.
 
 Ids are raw, and of one type in all of them: whole numbers or text. raw_ratings: in the order of delivery; time in unix
-seconds, rating null where the data has none. Side tables: one value a row. train: the training part of a split, each
-user's events in time order.
+seconds, rating null where the data has none. Side tables: one value a row. arrived_ratings: the rows of all arrivals as
+stg_ratings has them, in order, lines going on behind the source's. train: the training part of a split, each user's
+events in time order.
 """
 
 

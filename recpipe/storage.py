@@ -142,6 +142,10 @@ class Store:
             if old.name != record.version:
                 shutil.rmtree(old, ignore_errors=True)
 
+    def forget(self, asset: str, partition: str) -> None:
+        """Remove a partition and its files: what it was made from is gone."""
+        shutil.rmtree(self.place(asset, partition))
+
     def write(
         self,
         asset: str,

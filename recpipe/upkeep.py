@@ -19,6 +19,9 @@ SUBMISSION = Node("ensemble_submission")
 SOFT = frozenset({"leaderboard", "ensemble", "ensemble_submission"})
 """Artifacts that go on with the last good version of a model that fails, or without it, and say so."""
 
+OPTIONAL = frozenset({"arrival"})
+"""What needs one goes on with its last good version, or without, and says so."""
+
 ATTEMPTS = 3
 """How often automation tries to make an artifact from the same inputs, settings and code."""
 
@@ -70,7 +73,10 @@ def due(project: Project) -> Due:
             waiting.add(node)
             continue
         try:
-            reason = None if node.asset in SOFT else next((f"waits for {need}" for need in needs if need in left), None)
+            missed = (
+                [] if node.asset in SOFT else [need for need in needs if need in left and need.asset not in OPTIONAL]
+            )
+            reason = f"waits for {missed[0]}" if missed else None
             if lineage.state(node).standing is Standing.CURRENT:
                 continue
             reason = reason or _given_up(lineage, node)

@@ -34,6 +34,15 @@ def written(store: Store, text: str, partition: str | None = "a|b"):
     return store.write("thing", partition, Text(text), {"input": "1"}, {"rows": 3})
 
 
+def test_a_forgotten_partition_leaves_nothing_and_no_other_is_touched(tmp_path):
+    store = Store(tmp_path)
+    kept = written(store, "kept", "a|b")
+    written(store, "gone", "a|c")
+    store.forget("thing", "a|c")
+    assert store.records("thing") == [kept]
+    assert not store.place("thing", "a|c").exists()
+
+
 def test_what_was_written_is_found_with_its_record(tmp_path):
     store = Store(tmp_path)
     written(store, "hello")

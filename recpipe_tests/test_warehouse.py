@@ -31,9 +31,19 @@ def side(name: str, *pairs: tuple[Any, Any]) -> pa.Table:
 
 
 def delivery(raw_ratings: pa.Table, **sides: list[tuple[Any, Any]]) -> dict[str, pa.Table]:
-    """A whole delivery; the side tables that are not named are empty."""
+    """A whole delivery; the side tables that are not named are empty, and nothing has arrived after it."""
     names = ("title", "year", "genre", "director", "writer")
-    return {"raw_ratings": raw_ratings, **{f"raw_{name}s": side(name, *sides.get(name, [])) for name in names}}
+    nothing = arrived((1, *(raw_ratings[name][0].as_py() for name in ("user", "item")), 0, None)).slice(1)
+    tables = {f"raw_{name}s": side(name, *sides.get(name, [])) for name in names}
+    return {"raw_ratings": raw_ratings, "arrived_ratings": nothing, **tables}
+
+
+def arrived(*judged: tuple[int, Any, Any, Any, str | None]) -> pa.Table:
+    """Rows of arrivals: line, user, item, time and the reason of those that break a rule."""
+    lines, users, items, times, reasons = zip(*judged, strict=True)
+    no_ratings = pa.nulls(len(lines), pa.float64())
+    columns = {"line": lines, "user": users, "item": items, "rating": no_ratings, "time": times}
+    return pa.table({**columns, "reason": pa.array(reasons, pa.string())})
 
 
 def made(
@@ -102,6 +112,44 @@ def test_a_row_that_is_bad_itself_does_not_make_a_good_one_a_copy(tmp_path: Path
     models = made(delivery(ratings((1, 7, 99.0, NEWEST), (1, 7, 4.0, NEWEST), (1, 7, 5.0, NEWEST))), tmp_path)
     assert rows(models["accepted_ratings"], "line", "rating") == [(2, 4.0)]
     assert [line for (line,) in rows(models["rejected_ratings"], "line")] == [1, 3]
+
+
+def test_a_time_that_came_as_text_is_a_number_or_breaks_a_rule(tmp_path: Path) -> None:
+    raw = ratings((1, 7, None, str(NEWEST)), (2, 7, None, "yesterday"), (3, 7, None, " "), (4, 7, None, "9" * 30))
+    models = made(delivery(raw), tmp_path)
+    assert rows(models["accepted_ratings"], "user", "time") == [(1, NEWEST)]
+    assert rows(models["rejected_ratings"], "reason") == [("time is no number",)] * 3
+
+
+def test_arrivals_stand_behind_the_source_and_what_stood_before_counts_once(tmp_path: Path) -> None:
+    raw = ratings((1, 7, None, NEWEST), (1, 8, None, NEWEST + 1), (1, 7, None, NEWEST))
+    later = arrived(
+        (4, 1, 7, NEWEST, None),  # as in the source
+        (5, 1, 9, NEWEST, None),
+        (6, None, 9, NEWEST, "user missing"),
+        (7, 1, 8, NEWEST + 1, None),  # its like in the source broke a rule
+        (8, 1, 9, NEWEST, None),  # as in an earlier arrival
+        (9, 2, 7, NEWEST - 1, None),
+    )
+    models = made({**delivery(raw), "arrived_ratings": later}, tmp_path)
+    assert rows(models["accepted_ratings"], "line", "user", "item", "time") == [
+        (1, 1, 7, NEWEST),
+        (5, 1, 9, NEWEST),
+        (7, 1, 8, NEWEST + 1),
+        (9, 2, 7, NEWEST - 1),
+    ]
+    again = "user, item and time as in an earlier row"
+    assert rows(models["rejected_ratings"], "line", "reason") == [
+        (2, "time later than tomorrow"),
+        (3, again),
+        (4, again),
+        (6, "user missing"),
+        (8, again),
+    ]
+    given = {**delivery(raw), "arrived_ratings": later, **models}
+    assert run_tests(shipped_tests(models), given) == []
+    (fault,) = run_tests([ALL_TESTS["every_rating_is_judged_once"]], {**given, "arrived_ratings": later.slice(1)})
+    assert fault.sample == [{"line": 4, "times": 1}]
 
 
 def test_the_bounds_of_the_row_rules_are_inside(tmp_path: Path) -> None:
@@ -269,7 +317,9 @@ def test_line_is_the_place_in_the_delivery_for_files_and_for_tables(tmp_path: Pa
     chunked = pa.Table.from_batches(raw.to_batches(max_chunksize=1_234))
     for given in (tmp_path / "raw[1].parquet", chunked):
         target = tmp_path / "stg_ratings.parquet"
-        assert run_model(MODELS["stg_ratings"], {"raw_ratings": given}, target, threads=4) == size
+        assert (
+            run_model(MODELS["stg_ratings"], {"raw_ratings": given}, target, {"latest_time": NEWEST}, threads=4) == size
+        )
         staged = pq.read_table(target)
         assert (staged["line"].to_numpy() == np.arange(1, size + 1)).all()
         assert (staged["user"].to_numpy() == np.arange(size)[::-1]).all()
@@ -280,14 +330,14 @@ def test_a_table_or_parameter_that_was_not_given_is_an_error_that_names_it(tmp_p
         run_model(MODELS["stg_years"], {}, tmp_path / "a.parquet")
     with pytest.raises(SqlError, match=r"users\.sql: reads accepted_ratings, a model that has not been run"):
         run_model(MODELS["users"], {}, tmp_path / "a.parquet")
-    with pytest.raises(SqlError, match=r"rejected_ratings\.sql: wants the parameter \$latest_time"):
-        run_model(MODELS["rejected_ratings"], {"stg_ratings": FOUR_FILMS["raw_ratings"]}, tmp_path / "a.parquet")
+    with pytest.raises(SqlError, match=r"stg_ratings\.sql: wants the parameter \$latest_time"):
+        run_model(MODELS["stg_ratings"], FOUR_FILMS, tmp_path / "a.parquet")
 
 
 def test_an_input_without_its_columns_is_refused(tmp_path: Path) -> None:
     nameless = FOUR_FILMS["raw_ratings"].rename_columns(["who", "item", "rating", "time"])
     with pytest.raises(SqlError, match=r"raw_ratings has no column user; its columns are who, item, rating, time"):
-        run_model(MODELS["stg_ratings"], {"raw_ratings": nameless}, tmp_path / "a.parquet")
+        run_model(MODELS["stg_ratings"], {"raw_ratings": nameless}, tmp_path / "a.parquet", {"latest_time": NEWEST})
 
 
 def test_what_the_database_refuses_is_an_error_that_names_the_file(tmp_path: Path) -> None:

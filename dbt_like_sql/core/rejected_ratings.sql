@@ -1,26 +1,26 @@
--- one row a staged rating that breaks a row rule: all its columns, its line, and the first rule that it breaks
--- $latest_time: unix seconds, the latest plausible time; the pipeline hands in tomorrow
-with judged as (
+-- one row a rating that breaks a row rule: all its columns, its line, and the first rule that it breaks
+-- the rules stand in stg_ratings; here it is seen only which rows of an arrival repeat a sound row from before it
+with arrived as (
     select
         *,
-        case
-            when user is null then 'user missing'
-            when item is null then 'item missing'
-            when time is null then 'time missing'
-            when time <= 631152000 then 'time not after 1990-01-01'
-            when time > $latest_time then 'time later than tomorrow'
-            when not isfinite(rating) then 'rating not finite'
-            when rating not between 0 and 10 then 'rating outside 0 to 10'
-        end as broken_rule
-    from stg_ratings
+        row_number() over (partition by reason, user, item, time order by line) as occurrence
+    from arrived_ratings
 ),
 
--- copies are counted among the rows that are sound otherwise, so that a bad row never takes a good one with it
-numbered as (
+known as (
     select
-        *,
-        row_number() over (partition by broken_rule, user, item, time order by line) as occurrence
-    from judged
+        user,
+        item,
+        time
+    from stg_ratings
+    where reason is null
+),
+
+repeated as (
+    select arrived.line
+    from arrived
+    left join known using (user, item, time)
+    where arrived.reason is null and (arrived.occurrence > 1 or known.user is not null)
 )
 
 select
@@ -29,7 +29,17 @@ select
     item,
     rating,
     time,
-    coalesce(broken_rule, 'user, item and time as in an earlier row') as reason
-from numbered
-where broken_rule is not null or occurrence > 1
+    reason
+from stg_ratings
+where reason is not null
+union all
+select
+    line,
+    user,
+    item,
+    rating,
+    time,
+    coalesce(reason, 'user, item and time as in an earlier row') as reason
+from arrived_ratings
+where reason is not null or line in (select line from repeated)
 order by line

@@ -1,4 +1,4 @@
--- every staged rating is accepted or rejected, exactly once; nothing else is
+-- every staged and every arrived rating is accepted or rejected, exactly once; nothing else is
 with judged as (
     select line from accepted_ratings
     union all
@@ -9,11 +9,17 @@ counts as (
     select line, count(*) as times
     from judged
     group by line
+),
+
+delivered as (
+    select line from stg_ratings
+    union all
+    select line from arrived_ratings
 )
 
 select
-    coalesce(stg_ratings.line, counts.line) as line,
+    coalesce(delivered.line, counts.line) as line,
     coalesce(counts.times, 0) as times
-from stg_ratings
+from delivered
 full join counts using (line)
-where stg_ratings.line is null or counts.times is distinct from 1
+where delivered.line is null or counts.times is distinct from 1

@@ -31,7 +31,9 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     models = asked_models(project, models)
     goals = build_goals(project, models, split)
     settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
-    out.print(f"[bold]{len(settings)} models[/bold] on {project.dataset().source}; writing to {project.home}")
+    arrivals = len(project.arrivals())
+    data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
+    out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {project.home}")
     started = time.monotonic()
     with dg.DagsterInstance.get() as instance, _Shown(project, out) as shown, listening(shown.hear):
         failure = None

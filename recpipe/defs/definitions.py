@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from recpipe.defs.assets.data import interactions, raw, split, tables
+from recpipe.defs.assets.data import arrival, interactions, raw, split, tables
 from recpipe.defs.assets.models import evaluation_report, leaderboard, trained_model
 from recpipe.defs.assets.submission import ensemble, ensemble_submission
 from recpipe.defs.automation import following, following_sensor
@@ -13,6 +13,7 @@ from recpipe.defs.watch import alarm_sensor, fresh, freshness, freshness_schedul
 
 line = [
     raw,
+    arrival,
     *tables(),
     interactions,
     split,

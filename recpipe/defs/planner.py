@@ -16,7 +16,7 @@ from recpipe.defs.partitions import register
 from recpipe.lineage import Lineage, Node, Standing, State
 from recpipe.progress import tell
 from recpipe.settings import Project
-from recpipe.upkeep import SOFT
+from recpipe.upkeep import OPTIONAL, SOFT
 
 OUT_OF_DATE = frozenset({Standing.MISSING, Standing.STALE})
 
@@ -53,6 +53,7 @@ def build(project: Project, goals: Sequence[Node], instance: dg.DagsterInstance,
     """
     with _only_builder(project):
         free_slots_of_dead_runs(instance)
+        register(project, instance)
         token = _WALKING.set(True)
         try:
             built = _Walk(project, instance, set(Standing) if rebuild_all else OUT_OF_DATE).to(goals)
@@ -73,6 +74,7 @@ def build_needs(project: Project, instance: dg.DagsterInstance) -> Built:
     if _WALKING.get():
         return Built()
     with _only_builder(project):
+        register(project, instance)
         return _Walk(project, instance, {Standing.MISSING}).needs_of(Node("ensemble_submission"))
 
 
@@ -117,7 +119,8 @@ class _Walk:
             return
         if node.asset in RAW and any(other.asset in RAW for other in done.ran):
             return
-        broken = [need for need in self.lineage.upstream(node) if need in done.failed or need in done.left_out]
+        needs = [need for need in self.lineage.upstream(node) if need.asset not in OPTIONAL]
+        broken = [need for need in needs if need in done.failed or need in done.left_out]
         if broken and (node.asset not in SOFT or not _has_a_member(node, broken, self.lineage)):
             done.left_out[node] = broken[0]
             tell(event="left out", node=node, because=broken[0])
@@ -168,8 +171,8 @@ def _reason(outcome: dg.ExecuteInProcessResult) -> str:
     for event in outcome.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error is not None and error.cause is not None:
-                error = error.cause
+            while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
+                error = error.cause  # below Dagster's own stands what the step raised, which names file and line
             description = event.step_failure_data.user_failure_data
             if description is not None and description.description:
                 return description.description

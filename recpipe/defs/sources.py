@@ -9,15 +9,21 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from recpipe.defs.partitions import MODELS, SPLITS, register
+from recpipe.defs.partitions import ARRIVALS, MODELS, SPLITS, register
 from recpipe.lineage import Lineage
-from recpipe.settings import Project, SettingsError, read_yaml
+from recpipe.settings import Project, read_yaml
 from recpipe.storage import digest_of
 
 VERSION_TAG = "dagster/data_version"
 
 SOURCES = [
     dg.AssetSpec("raw_files", description="The delivery: files of the configured source.", group_name="sources"),
+    dg.AssetSpec(
+        "arrived_files",
+        description="Files of ratings beside the source.",
+        partitions_def=ARRIVALS,
+        group_name="sources",
+    ),
     dg.AssetSpec(
         "model_settings", description="conf/models/: recipe and settings.", partitions_def=MODELS, group_name="sources"
     ),
@@ -37,6 +43,7 @@ def versions(project: Project) -> dict[str, dict[str, str]]:
     splits = {split: digest_of(project.split_settings(split)) for split in project.split_names()}
     return {
         "raw_files": {"": Lineage(project).source_version()},
+        "arrived_files": Lineage(project).arrivals(),
         "model_settings": models,
         "split_settings": splits,
         "ensemble_settings": {"": digest_of(read_yaml(project.conf / "ensemble.yaml"))},
@@ -54,10 +61,10 @@ def sources_sensor() -> dg.SensorDefinition:
     )
     def look_at_sources(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
         project = Project.here()
-        changes = register(project, context.instance)
         try:
+            changes = register(project, context.instance)
             now = versions(project)
-        except (SettingsError, OSError) as error:
+        except (ValueError, OSError) as error:  # settings, a file's name, a file that cannot be read
             return dg.SkipReason(f"the sources cannot be read: {error}")
         before = json.loads(context.cursor or "{}")
         seen = list(_changed(before, now))

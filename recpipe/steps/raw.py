@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recpipe.data.readers import RawTables, read
+from recpipe.data.readers.arrived import Form
 from recpipe.data.sample import write_sample
 from recpipe.settings import SAMPLE, Project
 
@@ -50,6 +51,11 @@ def read_raw(project: Project) -> RawTables:
 def raw_ratings(tables: RawTables) -> Tables:
     """Who watched what and when, row by row as delivered."""
     return Tables({"raw_ratings": tables.ratings})
+
+
+def form_of(tables: RawTables) -> dict[str, Any]:
+    """What further files have to have in common with these, for the record: the fields of `Form`."""
+    return asdict(Form.of(tables.ratings))
 
 
 def raw_items(tables: RawTables) -> Tables:

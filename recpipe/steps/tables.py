@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recpipe.data.interactions import Interactions
+from recpipe.data.joining import counted, joined
 from recpipe.data.preparing import Prepared
-from recpipe.lineage import Lineage, Node
+from recpipe.lineage import ARRIVED, Lineage, Node, arrival_node
 from recpipe.sql_models import SqlModel, assigned_tests, sql_folder, table_tests
 from recpipe.steps.raw import Tables
 from recpipe.warehouse import BrokenTest, run_model, run_tests
@@ -54,6 +55,18 @@ def broken_tests(lineage: Lineage, node: Node, staged: Path) -> list[BrokenTest]
     return run_tests(tests, files | {node.asset: staged}, parameters())
 
 
+def told_of_arrivals(lineage: Lineage, table: str, staged: Path) -> tuple[dict[str, Any], list[str]]:
+    """What each arrival brought, for the figures of the accepted rows, and notes on arrivals not read as they stand."""
+    if table != "accepted_ratings":
+        return {}, []
+    notes = [_not_read(lineage, name) for name in lineage.arrivals_not_read()]
+    arrivals = _judged_arrivals(lineage)
+    if not arrivals:
+        return {}, notes
+    accepted = pq.read_table(staged, columns=["line", "user", "item", "time"])
+    return {"arrivals": counted(accepted, table_rows(_file_of(lineage, "stg_ratings")), arrivals)}, notes
+
+
 def table_rows(path: Path) -> int:
     """Rows of a Parquet file, from its footer."""
     return int(pq.read_metadata(path).num_rows)
@@ -65,9 +78,32 @@ def _file(lineage: Lineage, name: str, split: str | None) -> Path | pa.Table:
         parts = store.read("split", split)
         prepared: Prepared = store.read("interactions")
         return _with_raw_ids(parts.train, prepared)
+    if name == ARRIVED:
+        source = _file_of(lineage, "stg_ratings")
+        return joined(pq.read_schema(source), table_rows(source), _judged_arrivals(lineage))
+    return _file_of(lineage, name, split)
+
+
+def _file_of(lineage: Lineage, name: str, split: str | None = None) -> Path:
+    store = lineage.project.store
     if name.startswith("raw_"):
         return store.folder("raw_ratings" if name == "raw_ratings" else "raw_items") / f"{name}.parquet"
     return store.folder(name, split if lineage.partitioned_by_split(name) else None) / f"{name}.parquet"
+
+
+def _judged_arrivals(lineage: Lineage) -> dict[str, pa.Table]:
+    """The rows of the arrivals that are taken in, as `stg_ratings` has them, by name."""
+    store = lineage.project.store
+    folders = {node.partition or "": store.folder(node.asset, node.partition) for node in lineage.arrivals_taken_in()}
+    return {name: pq.read_table(folder / "stg_ratings.parquet") for name, folder in folders.items()}
+
+
+def _not_read(lineage: Lineage, name: str) -> str:
+    node = arrival_node(name)
+    if node not in lineage.arrivals_taken_in():
+        return f"{node} has not been read or cannot be: its rows are not in here"
+    written_at = lineage.project.store.need(node.asset, name).written_at
+    return f"{node} has not been read or cannot be as it stands now: its version of {written_at} is in here"
 
 
 def _with_raw_ids(events: Interactions, prepared: Prepared) -> pa.Table:

@@ -165,3 +165,18 @@ def test_a_new_instance_retrains_nothing(built, settle):
 def test_a_lost_artifact_of_the_submission_is_made_again(built, settle):
     shutil.rmtree(built.store.place("split", "full"))
     assert settle(built) == ["split[full]"]  # the same bytes again: nothing below reruns
+
+
+def test_an_arrival_is_judged_alone_and_then_what_it_feeds(built, settle):
+    folder = built.arrivals_folder
+    folder.mkdir(parents=True)
+    (folder / "2002-01.csv").write_text("user,item,time\n7,159,1010000000\n")
+    ran = settle(built)
+    assert ran[0] == "arrival[2002-01.csv]"
+    assert {"accepted_ratings", "interactions", "trained_model[ease|full]", "ensemble_submission"} <= set(ran)
+    assert {"raw_ratings", "raw_items", "stg_ratings"} & set(ran) == set()
+    assert len(ran) == len(set(ran))
+    (folder / "2002-01.csv").unlink()
+    ran = settle(built)
+    assert {"accepted_ratings", "interactions", "ensemble_submission"} <= set(ran)
+    assert built.store.record("arrival", "2002-01.csv") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +67,13 @@ def recognise(path: Path) -> Delivery:
     raise UnknownLayout(f"{path}: no known layout; found: {names or 'no file'}; understood are: {understood}")
 
 
-def source_digest(path: Path) -> str:
-    """sha256 over the layout, the names and the contents of the files that `read` reads: the version of raw data."""
+def source_digest(path: Path, digest_of: Callable[[DataFile], str] = DataFile.digest) -> str:
+    """sha256 over the layout, the names and the contents of the files that `read` reads: the version of raw data.
+
+    digest_of: the digest of one file; `Digests.of` knows those that have not changed.
+    """
     delivery = recognise(path)
     digest = hashlib.sha256(delivery.layout.encode())
     for what, file in sorted(delivery.files.items()):
-        digest.update(f"\0{what}\0{file.short}\0{file.digest()}".encode())
+        digest.update(f"\0{what}\0{file.short}\0{digest_of(file)}".encode())
     return digest.hexdigest()

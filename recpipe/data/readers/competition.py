@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from recpipe.data.readers.delimited import ID, NUMBER, TEXT, WHOLE, Format, columns, header
+from recpipe.data.readers.delimited import ID, NUMBER, TEXT, WHOLE, Format, columns, header, separated
 from recpipe.data.readers.files import DataFile
 from recpipe.data.readers.tables import SIDES, RawTables
 
@@ -24,9 +24,7 @@ def find(files: Mapping[str, DataFile]) -> list[dict[str, DataFile]]:
 
 def read(found: Mapping[str, DataFile]) -> RawTables:
     """The tables. Ids may be text; a column `rating` is taken where there is one, other columns are left out."""
-    commas = Format(",")
-    first = header(found["ratings"], commas)
-    form = commas if len(first) > 1 else Format("\t")
+    form = separated(found["ratings"])
     kinds = {"user": ID, "item": ID, "time": WHOLE}
     if "rating" in header(found["ratings"], form):
         kinds["rating"] = NUMBER

@@ -52,18 +52,27 @@ def header(file: DataFile, form: Format) -> list[str]:
     return _cells(first, form)
 
 
-def columns(file: DataFile, form: Format, wanted: Mapping[str, pa.DataType | None]) -> pa.Table:
+def separated(file: DataFile) -> Format:
+    """Commas, or tabs where the first line has none."""
+    commas = Format(",")
+    return commas if len(header(file, commas)) > 1 else Format("\t")
+
+
+def columns(
+    file: DataFile, form: Format, wanted: Mapping[str, pa.DataType | None], missing: Sequence[str] | None = None
+) -> pa.Table:
     """The wanted columns, in the order wanted; rows in the order of the file. Empty cells are null.
 
-    wanted: a kind for every name: `WHOLE`, `NUMBER`, `TEXT` or `ID`. Text is UTF-8, or Latin-1 where it is not valid
-    UTF-8. Raises `DamagedFile` for a line with too few or too many cells, for a cell that is not the number wanted, and
-    where a column is not there.
+    wanted: a kind for every name: `WHOLE`, `NUMBER`, `TEXT` or `ID`. missing: what an empty cell may look like; None:
+    by the kinds, as `MISSING` says. Text is UTF-8, or Latin-1 where it is not valid UTF-8. Raises `DamagedFile` for a
+    line with too few or too many cells, for a cell that is not the number wanted, and where a column is not there.
     """
     names = list(form.names or header(file, form))
     for name in wanted:
         if names.count(name) != 1:
             raise DamagedFile(file, 1, f"one column {name!r} is wanted; the columns are {', '.join(names)}")
-    missing = ("",) if TEXT in wanted.values() else MISSING
+    if missing is None:
+        missing = ("",) if TEXT in wanted.values() else MISSING
     strictly = {name: WHOLE if kind is ID else kind for name, kind in wanted.items()}
     loosely = {name: TEXT if kind is ID else kind for name, kind in wanted.items()}
     try:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 from zipfile import BadZipFile, ZipFile
 
 from recpipe.data.archives import BadArchive, safe_members
 
 DEPTH = 3
 """Levels of folders that are looked at."""
+PACKED = ".gz"
+"""The ending of a single packed file."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,26 @@ class DataFile:
     def folder(self) -> str:
         return str(PurePosixPath(self.name).parent)
 
+    @property
+    def stored(self) -> Path:
+        """The file on disk: of a member of an archive, the archive."""
+        return self.place / self.name if self.place.is_dir() else self.place
+
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
+        """The content, unpacked where the name ends in .gz. Raises `BadArchive`."""
+        with self._packed() as packed:
+            if not self.name.lower().endswith(PACKED):
+                yield packed
+                return
+            try:
+                with gzip.GzipFile(fileobj=packed) as unpacked:
+                    yield cast(IO[bytes], unpacked)
+            except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+                raise BadArchive(f"{self}: {error}; the file is damaged, deliver it again") from error
+
+    @contextmanager
+    def _packed(self) -> Iterator[IO[bytes]]:
         if self.place.is_dir():
             with (self.place / self.name).open("rb") as file:
                 yield file
@@ -51,7 +73,7 @@ class DataFile:
             return file.read()
 
     def digest(self) -> str:
-        """sha256 of the content, in hexadecimal."""
+        """sha256 of the content, in hexadecimal; of a packed file, of what it holds."""
         digest = hashlib.sha256()
         with self.open() as file:
             while block := file.read(2**20):

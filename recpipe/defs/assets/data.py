@@ -1,6 +1,7 @@
 """From the delivery to splits: raw tables, the tables of dbt_like_sql, interactions, splits."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -8,9 +9,9 @@ import dagster as dg
 
 from recpipe.defs.checks import blocking_check, check_result, stop_where_failed
 from recpipe.defs.io import Making, output
-from recpipe.defs.partitions import SPLITS
+from recpipe.defs.partitions import ARRIVALS, SPLITS
 from recpipe.defs.retrying import retried
-from recpipe.lineage import Lineage, Node
+from recpipe.lineage import Lineage
 from recpipe.settings import Project
 
 
@@ -26,14 +27,36 @@ from recpipe.settings import Project
 @retried
 def raw(context: dg.AssetExecutionContext) -> Iterator[dg.Output]:
     """Read the configured source once; its layout is recognised."""
-    from recpipe.steps.raw import raw_items, raw_ratings, read_raw
+    from recpipe.steps.raw import form_of, raw_items, raw_ratings, read_raw
 
     ratings, items = Making(context, "raw_ratings"), Making(context, "raw_items")
     tables = read_raw(ratings.project)
     source = {"source": ratings.project.dataset().source}
-    for making, made in ((ratings, raw_ratings(tables)), (items, raw_items(tables))):
-        record = making.stage(made, source | {"rows": sum(made.rows.values()), **made.rows})
+    form = {"form": form_of(tables)}
+    for making, made, more in ((ratings, raw_ratings(tables), form), (items, raw_items(tables), {})):
+        record = making.stage(made, source | {"rows": sum(made.rows.values()), **made.rows, **more})
         yield output(record, output_name=making.node.asset)
+
+
+@dg.asset(
+    deps=["raw_ratings", "arrived_files"],
+    partitions_def=ARRIVALS,
+    group_name="raw",
+    kinds={"sql", "duckdb", "greatexpectations"},
+    check_specs=[blocking_check("arrival_suite", "arrival", "Types, ranges, duplicates of the sound rows.", ARRIVALS)],
+)
+@retried
+def arrival(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
+    """The rows of one further file, judged by the rules of stg_ratings: sound ones, and others with their reason."""
+    from recpipe.steps.arrivals import figures, judged_arrival, judged_rows, validated
+
+    making = Making(context)
+    record = making.stage(judged_arrival(making.lineage, context.partition_key), {})
+    judged = judged_rows(making.staged_folder(record))
+    outcome = validated(judged)
+    yield check_result(outcome, "arrival_suite", f"arrival-{context.partition_key}")
+    stop_where_failed(outcome)
+    yield output(replace(record, figures=figures(judged)), views={"dagster/row_count": len(judged)})
 
 
 def _table(name: str) -> dg.AssetsDefinition:
@@ -45,7 +68,7 @@ def _table(name: str) -> dg.AssetsDefinition:
 
     @dg.asset(
         name=name,
-        deps=sorted({needed.asset for needed in lineage.upstream(Node(name, "full" if by_split else None))}),
+        deps=lineage.parents(name),
         partitions_def=partitions,
         group_name=model.group,
         kinds={"sql", "duckdb"},
@@ -54,7 +77,7 @@ def _table(name: str) -> dg.AssetsDefinition:
     )
     @retried
     def table(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
-        from recpipe.steps.tables import SqlTable, broken_tests, table_inputs, table_rows
+        from recpipe.steps.tables import SqlTable, broken_tests, table_inputs, table_rows, told_of_arrivals
 
         making = Making(context)
         artifact = SqlTable(making.lineage.sql[name], table_inputs(making.lineage, making.node))
@@ -69,7 +92,8 @@ def _table(name: str) -> dg.AssetsDefinition:
         )  # fmt: skip
         if broken:
             raise dg.Failure("; ".join(f"{test.test.description}: {test.rows} rows" for test in broken))
-        yield output(record, views={"dagster/row_count": table_rows(path)})
+        figures, notes = told_of_arrivals(making.lineage, name, path)
+        yield output(replace(record, figures=figures, notes=notes), views={"dagster/row_count": table_rows(path)})
 
     return table
 
