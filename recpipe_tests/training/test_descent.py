@@ -90,7 +90,7 @@ def test_the_size_that_fitted_is_remembered_and_the_parts_are_about_equal() -> N
     assert network.seen[-1] == 4
 
 
-def test_what_a_loss_counts_in_buffers_is_counted_once_a_step() -> None:
+def test_what_a_loss_counts_in_a_buffer_is_counted_once_a_step() -> None:
     network = small(5)
     stepped(network, 3)
     assert network.steps.item() == 3
