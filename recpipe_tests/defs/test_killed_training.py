@@ -50,16 +50,23 @@ def checkpoints(project):
 def kill_in_the_middle(project):
     """Another process trains and dies once it has written some checkpoints."""
     process = subprocess.Popen([sys.executable, "-c", TRAIN], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and process.poll() is None and not checkpoints(project):
-        time.sleep(0.02)
-    (first,) = checkpoints(project)
-    written = first.stat().st_mtime_ns
-    while time.monotonic() < deadline and process.poll() is None and first.stat().st_mtime_ns == written:
+    try:
+        until(process, lambda: checkpoints(project))
+        (first,) = checkpoints(project)
+        written = first.stat().st_mtime_ns
+        until(process, lambda: first.stat().st_mtime_ns != written)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+
+def until(process, condition):
+    """Wait while the process trains; a machine under load may take long to start it."""
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is not of this system")
