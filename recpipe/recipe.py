@@ -50,15 +50,34 @@ def silent(**numbers: Any) -> None:
     """Reports nothing."""
 
 
+@dataclass
+class Checkpoints:
+    """Where a fit keeps what must survive a kill, and how often. One object serves one fit: it counts its trainings.
+
+    folder: for one set of inputs (data, settings, code) alone; it is made when it is needed. every: seconds from one
+    checkpoint to the next, at the least; 0: after each epoch. seconds_before: spent before a kill on what was taken up.
+    """
+
+    folder: Path
+    every: float = 60.0
+    seconds_before: float = 0.0
+    _begun: int = 0
+
+    def next_file(self) -> Path:
+        """For the fit's next training: several in one fit keep apart by their order, which is always the same."""
+        self._begun += 1
+        return self.folder / f"{self._begun}.safetensors"
+
+
 @dataclass(frozen=True)
 class Run:
     """The circumstances of one fit: nothing here is data, and nothing here is a choice of the model.
 
     seed: of every random number. device: "cpu" or "cuda". epochs: learn for exactly this many and do not validate
     (refits on all the data); None lets early stopping decide. time_budget: seconds, after which the best epoch so far
-    is kept. memory_budget: bytes that the fit may take; None for no bound. checkpoints: a folder for what must survive
-    a kill. report: receives numbers by name as they come (epoch, loss, ...). validate: the validation metric of a
-    scorer, higher is better; None where there is no validation part.
+    is kept; those before a kill count. memory_budget: bytes that the fit may take; None for no bound. checkpoints:
+    where to keep what must survive a kill; None keeps nothing. report: receives numbers by name as they come (epoch,
+    loss, ...). validate: the validation metric of a scorer, higher is better; None where there is no validation part.
     """
 
     seed: int = 0
@@ -66,13 +85,18 @@ class Run:
     epochs: int | None = None
     time_budget: float | None = None
     memory_budget: int | None = None
-    checkpoints: Path | None = None
+    checkpoints: Checkpoints | None = None
     report: Callable[..., None] = field(default=silent)
     validate: Callable[[Scorer], float] | None = None
 
     def random(self) -> np.random.Generator:
         """A fresh generator from the seed: the same at every call."""
         return np.random.default_rng(self.seed)
+
+    @property
+    def seconds_before(self) -> float:
+        """Spent before a kill on the trainings that this fit has taken up again so far."""
+        return 0.0 if self.checkpoints is None else self.checkpoints.seconds_before
 
 
 class Recipe(BaseModel, ABC):

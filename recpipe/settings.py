@@ -59,6 +59,7 @@ class RunSettings(BaseModel):
     )
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
+    checkpoint_every: float = Field(60.0, ge=0, description="seconds between checkpoints of a training; 0: each epoch")
     baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
 
     @property
@@ -84,6 +85,10 @@ class Project:
     @property
     def store(self) -> Store:
         return Store(self.home / "artifacts")
+
+    def checkpoints(self, model_and_split: str) -> Path:
+        """What killed trainings of `model|split` have left to go on from: a folder for each set of inputs."""
+        return self.home.joinpath("checkpoints", *model_and_split.split("|"))
 
     @property
     def submission_file(self) -> Path:

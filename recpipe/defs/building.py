@@ -117,6 +117,10 @@ class _Shown:
                 self._start = time.monotonic()
                 left = sum(self._expected(node) for node in news["remaining"])
                 self._bar.update(self._task, description=escape(str(news["node"])), left=_told(left))
+            case "training" if "resumed_from" in news:
+                self.out.print(f"training goes on after epoch {news['resumed_from']}, from a checkpoint")
+            case "training" if "note" in news:
+                self.out.print(escape(news["note"]), highlight=False, soft_wrap=True)
             case "training" if "epoch" in news:
                 valid = "" if news.get("valid") is None else f", validation {news['valid']:.4f}"
                 self._bar.update(self._task, left=f"epoch {news['epoch']}, loss {news['loss']:.4f}{valid}")

@@ -1,5 +1,6 @@
 """How assets meet the artifact store: the body stages an artifact, the io manager publishes it and reads it back."""
 
+import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ import dagster as dg
 from recpipe.lineage import Lineage, Node, Versions
 from recpipe.progress import listening
 from recpipe.settings import Project
-from recpipe.storage import Artifact, Missing, Record
+from recpipe.storage import Artifact, Missing, Record, digest_of
 
 
 class ArtifactIO(dg.IOManager):
@@ -19,8 +20,11 @@ class ArtifactIO(dg.IOManager):
 
     def handle_output(self, context: dg.OutputContext, obj: Record) -> None:
         """Make what the step staged the current version."""
-        store = Project.here().store
+        project = Project.here()
+        store = project.store
         store.publish(obj)
+        if obj.asset == "trained_model" and obj.partition:
+            shutil.rmtree(project.checkpoints(obj.partition), ignore_errors=True)  # nobody needs to go on from them
         context.add_output_metadata({"folder": dg.MetadataValue.path(store.folder(obj.asset, obj.partition))})
 
     def load_input(self, context: dg.InputContext) -> Any:
@@ -41,6 +45,10 @@ class Making:
         name = asset or context.asset_key.to_user_string()
         self.node = Node(name, context.partition_key if context.has_partition_key else None)
         self._inputs: Versions = self.lineage.versions(self.node)
+
+    def checkpoints(self) -> Path:
+        """Where this model's training keeps what must survive a kill: other inputs, another folder."""
+        return self.project.checkpoints(self.node.partition or "") / digest_of(self._inputs)[:16]
 
     def stage(self, artifact: Artifact, figures: Mapping[str, Any], notes: Sequence[str] = ()) -> Record:
         """Write the artifact beside the current one; it becomes current when the output is handled."""

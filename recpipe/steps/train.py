@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
 from recpipe.data.parts import Parts
@@ -22,7 +23,7 @@ from recpipe.lineage import FULL, Lineage, model_node
 from recpipe.measuring import Measured
 from recpipe.models.catalog import recipe_class
 from recpipe.progress import tell
-from recpipe.recipe import Recipe, Run, Scorer
+from recpipe.recipe import Checkpoints, Recipe, Run, Scorer
 from recpipe.scoring.same_for_all import SameForAll
 from recpipe.scoring.store import read_scorer, write_scorer
 from recpipe.settings import Project, RunSettings
@@ -73,29 +74,39 @@ class TrainedModel:
 
 
 def train(
-    recipe: Recipe, parts: Parts, training_set: TrainingSet, settings: RunSettings, epochs: int | None = None
+    recipe: Recipe,
+    parts: Parts,
+    training_set: TrainingSet,
+    settings: RunSettings,
+    epochs: int | None = None,
+    checkpoints: Path | None = None,
 ) -> TrainedModel:
     """Fit on the training part; early stopping sees the validation part, nothing sees the test part.
 
-    epochs: learn for exactly so many, without validation: the refit on all the data.
+    epochs: learn for exactly so many, without validation: the refit on all the data. checkpoints: a folder that belongs
+    to exactly these inputs; what a killed call has left there is taken up. While another process trains in it, this
+    one trains without.
     """
     journal = Journal(listener=lambda **numbers: tell(event="training", **numbers))
     has_valid = epochs is None and len(parts.valid) > 0
-    run = Run(
-        seed=settings.seed,
-        device=device(settings.device),
-        epochs=epochs,
-        time_budget=settings.time_budget,
-        memory_budget=_free_memory(),
-        report=journal.report,
-        validate=validator(parts.valid, settings.metric) if has_valid else None,
-    )
-    with Measured() as measured, _threads(settings.threads):
-        scorer = recipe.fit(training_set, run)
+    with _alone_in(checkpoints, journal) as folder:
+        run = Run(
+            seed=settings.seed,
+            device=device(settings.device),
+            epochs=epochs,
+            time_budget=settings.time_budget,
+            memory_budget=_free_memory(),
+            checkpoints=Checkpoints(folder, settings.checkpoint_every) if folder else None,
+            report=journal.report,
+            validate=validator(parts.valid, settings.metric) if has_valid else None,
+        )
+        with Measured() as measured, _threads(settings.threads):
+            scorer = recipe.fit(training_set, run)
     closing = journal.closing
     parameters = closing.get("parameters", parameter_count(scorer))
     figures = {
         **measured.figures(),
+        "seconds": round(measured.seconds + run.seconds_before, 3),
         "parameters": parameters,
         "epochs": len(journal.epochs),
         "best_epoch": closing.get("best_epoch"),
@@ -104,8 +115,7 @@ def train(
         "device": run.device,
     }
     warnings = [*diagnose(journal.epochs), *_looked_at(scorer, parts)]
-    if "problem" in closing:
-        warnings.insert(0, closing["problem"])
+    warnings[:0] = [closing[told] for told in ("problem", "note") if told in closing]
     return TrainedModel(recipe, scorer, journal, settings.seed, figures, tuple(warnings))
 
 
@@ -149,6 +159,26 @@ def device(wanted: str) -> str:
 def parameter_count(scorer: Scorer) -> int:
     """Numbers that a scorer carries."""
     return int(sum(getattr(array, "nnz", getattr(array, "size", 1)) for array in scorer.arrays().values()))
+
+
+@contextmanager
+def _alone_in(folder: Path | None, journal: Journal) -> Iterator[Path | None]:
+    """The folder while no other process trains in it, and none will; None where one does already."""
+    if folder is None:
+        yield None
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "training.lock")
+    alone = True
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        alone = False
+        journal.report(note="another process trained from the same inputs meanwhile, so this one kept no checkpoints")
+    try:
+        yield folder if alone else None
+    finally:
+        lock.release()
 
 
 @contextmanager

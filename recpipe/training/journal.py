@@ -19,7 +19,8 @@ JOURNAL = "journal.json"
 class Journal:
     """Hand `journal.report` to `Run`. Numbers with an `epoch` among them are a row; all others are closing figures.
 
-    listener: called with every report as it comes, for live progress.
+    listener: called with every report as it comes, for live progress. Rows up to the epoch that a training was resumed
+    from come a second time, since this journal does not know them; listeners heard them before the kill.
     """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -32,7 +33,8 @@ class Journal:
             self.epochs.append(numbers)
         else:
             self.closing.update(numbers)
-        self.listener(**numbers)
+        if numbers.get("epoch", math.inf) > self.closing.get("resumed_from", 0):
+            self.listener(**numbers)
 
     def seconds_left(self, epochs: int) -> float | None:
         """Until `epochs` are done at the pace so far; None before the first epoch. Early stopping may need less."""

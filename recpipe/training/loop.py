@@ -1,4 +1,4 @@
-"""The one training loop: AdamW (Loshchilov and Hutter 2019) and early stopping; the best epoch's weights are kept."""
+"""The one training loop: epochs with early stopping, the best one's weights kept; a killed training goes on."""
 
 from __future__ import annotations
 
@@ -8,31 +8,25 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from recpipe.recipe import NonFiniteScores, Run, Scorer
+from recpipe.training.checkpoint import Keeper, Unusable
+from recpipe.training.descent import Batch, Descent, Learner
 from recpipe.training.settings import Schedule
+from recpipe.training.state import State, identity
 
-Batch: TypeAlias = tuple[Tensor, ...]
+__all__ = ["Batch", "Batches", "Learner", "learn", "seeded"]
+
 Batches: TypeAlias = Callable[[np.random.Generator], Iterable[Batch]]
 
 CHECK_EVERY = 16
 """Steps between looks at the clock and at the loss: each look makes a GPU wait."""
 PROBE_SECONDS = 3.0
 """How long the first epoch runs before its whole cost is predicted."""
-
-
-class Learner(nn.Module):
-    """A network that offers its loss on a batch; it owns no optimiser and no device.
-
-    loss(*batch): the mean over the batch's examples, a 0-d tensor. A batch's first tensor has one row an example.
-    """
-
-    loss: Callable[..., Tensor]
 
 
 L = TypeVar("L", bound=Learner)
@@ -54,7 +48,8 @@ def seeded(run: Run) -> Iterator[None]:
 def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: Schedule, run: Run) -> S:
     """Train `network` and return the scorer of its best epoch.
 
-    batches: called once an epoch, always with the same generator, so that every epoch differs; CPU tensors.
+    batches: called once an epoch, always with the same generator, so that every epoch differs; CPU tensors. What an
+    epoch's batches are follows from that generator alone, or a training that is taken up again would differ.
     as_scorer: wraps the network, in evaluation mode and without gradients; called for every validation and at the end.
 
     Stops when the schedule's epochs are done, when `patience` epochs brought no better validation score, when the
@@ -62,18 +57,26 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
     finite. With `run.epochs` exactly so many epochs are run and none is validated. Without validation the last sound
     epoch is kept.
 
+    With `run.checkpoints` the state is kept after an epoch, as often as they say, and a training that was killed goes
+    on from the last one kept: on the CPU it ends with the same bits as an undisturbed one. A checkpoint that cannot be
+    used or written is reported and does no harm.
+
     Reports after each epoch: epoch (from 1), loss (mean an example), valid (None without validation), seconds,
     valid_seconds, examples, gradient_norm (mean a step, before clipping), peak_memory_mb. Once, where the first epoch
-    is long: predicted_epoch_seconds. At the end: best_epoch, best_valid, parameters, stopped, and problem where there
-    is one.
+    is long: predicted_epoch_seconds. Once, where the training goes on from a checkpoint: resumed_from, an epoch, and
+    then all that was reported up to there. At the end: best_epoch, best_valid, parameters, stopped, and problem where
+    there is one. note: what a person should know, where batches did not fit or checkpoints failed.
     """
     network.to(run.device)
-    fit = _Fit(network, schedule, run, _optimizer(network, schedule), time.monotonic())
-    numbers, best, stopped = run.random(), _Best(_copy(network)), "epochs"
+    state = State.at_first(Descent.of(network, schedule, run.device), run)
     validate = run.validate if run.epochs is None else None
+    last = schedule.epochs if run.epochs is None else run.epochs
+    stopped = "epochs"
     with seeded(run):
-        for epoch in range(1, (schedule.epochs if run.epochs is None else run.epochs) + 1):
-            figures = fit.epoch(batches(numbers), probe=epoch == 1)
+        keeper = _taken_up(state, schedule, run)
+        fit = _Fit(state, run, keeper, time.monotonic() - state.seconds)
+        for epoch in range(state.epoch + 1, last + 1):
+            figures = fit.epoch(batches(state.numbers), probe=epoch == 1)
             sound = math.isfinite(figures["loss"] + figures["gradient_norm"])
             clock = time.monotonic()
             try:
@@ -81,58 +84,48 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
             except NonFiniteScores:  # the weights overflowed in the epoch's last steps
                 sound, valid = False, None
             figures |= {"valid_seconds": time.monotonic() - clock, "peak_memory_mb": _peak_memory(run)}
-            run.report(epoch=epoch, valid=valid, **figures)
+            fit.tell(epoch=epoch, valid=valid, **figures)
             if not sound:
                 stopped = "non-finite loss"
-                run.report(problem=_non_finite(epoch, best.epoch))
+                run.report(problem=_non_finite(epoch, state.best.epoch))
                 break
-            best = best.after(epoch, valid, network)
-            if valid is not None and epoch - best.epoch >= schedule.patience:
+            state.epoch, state.best = epoch, state.best.after(epoch, valid, network)
+            if valid is not None and epoch - state.best.epoch >= schedule.patience:
                 stopped = "patience"
                 break
             if fit.time_is_up():
                 stopped = "time budget"
                 break
-    network.load_state_dict(best.weights)
+            if epoch < last:
+                fit.keep()
+    network.load_state_dict(state.best.weights)
     network.eval()
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    run.report(best_epoch=best.epoch, best_valid=best.valid, parameters=parameters, stopped=stopped)
+    run.report(best_epoch=state.best.epoch, best_valid=state.best.valid, parameters=parameters, stopped=stopped)
     with torch.no_grad():
         return as_scorer(network)
 
 
 @dataclass(frozen=True)
-class _Best:
-    """The weights to return; epoch 0 are the initial ones."""
-
-    weights: dict[str, Tensor]
-    epoch: int = 0
-    valid: float | None = None
-
-    def after(self, epoch: int, valid: float | None, network: nn.Module) -> _Best:
-        # a first score that is not a number is beaten by any number, and beats nothing
-        better = (
-            valid is None or self.valid is None or valid > self.valid or (math.isnan(self.valid) > math.isnan(valid))
-        )
-        return _Best(_copy(network), epoch, valid) if better else self
-
-
-@dataclass(frozen=True)
 class _Fit:
-    """One fit under way: what stays the same from step to step."""
+    """One fit under way. started: on the clock, as if the seconds before a kill had been without a break."""
 
-    network: Learner
-    schedule: Schedule
+    state: State
     run: Run
-    optimizer: torch.optim.Optimizer
+    keeper: Keeper | None
     started: float
+
+    def tell(self, **numbers: Any) -> None:
+        """Report, and have it in the checkpoints."""
+        self.state.told.append(numbers)
+        self.run.report(**numbers)
 
     def time_is_up(self) -> bool:
         return self.run.time_budget is not None and time.monotonic() - self.started >= self.run.time_budget
 
     def epoch(self, batches: Iterable[Batch], probe: bool) -> dict[str, float]:
         """One pass over the batches; it ends early at a loss that is not finite, or when the time is up."""
-        self.network.train()
+        self.state.descent.network.train()
         clock, examples, steps = time.monotonic(), 0, 0
         total = torch.zeros((), dtype=torch.float64, device=self.run.device)
         norms = torch.zeros_like(total)
@@ -145,7 +138,7 @@ class _Fit:
                 if self.time_is_up() or not math.isfinite(float(total + norms)):
                     break
                 if probe and isinstance(batches, Sized) and time.monotonic() - clock >= PROBE_SECONDS:
-                    self.run.report(predicted_epoch_seconds=(time.monotonic() - clock) / steps * len(batches))
+                    self.tell(predicted_epoch_seconds=(time.monotonic() - clock) / steps * len(batches))
                     probe = False
         if not examples:
             raise ValueError("training needs at least one example; the batches of this epoch held none")
@@ -153,28 +146,45 @@ class _Fit:
         seconds = time.monotonic() - clock
         return {"loss": loss_mean, "gradient_norm": norm_mean, "seconds": seconds, "examples": examples}
 
-    def _step(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        on_gpu = self.run.device == "cuda"
-        if on_gpu:
-            batch = tuple(tensor.pin_memory().to("cuda", non_blocking=True) for tensor in batch)
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=on_gpu):
-            loss = self.network.loss(*batch)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip_norm)
-        self.optimizer.step()
-        return loss.detach(), norm
+    def _step(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        descent = self.state.descent
+        fitted = descent.at_once
+        loss, norm = descent.step(batch)
+        if descent.at_once != fitted:
+            self.tell(
+                note=f"a batch of {len(batch[0])} examples did not fit into memory: from here on at most "
+                f"{descent.at_once} are computed at once, and a step still takes the gradient of the whole batch"
+            )
+        return loss, norm
+
+    def keep(self) -> None:
+        """Write a checkpoint where one is due. A disk that takes none stops no training."""
+        if self.keeper is None or not self.keeper.is_due():
+            return
+        self.state.seconds = time.monotonic() - self.started
+        try:
+            self.keeper.keep(self.state.tensors(), self.state.figures())
+        except OSError as error:
+            self.run.report(note=f"no checkpoint could be kept after epoch {self.state.epoch}: {error}")
 
 
-def _optimizer(network: nn.Module, schedule: Schedule) -> torch.optim.Optimizer:
-    weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": schedule.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
-
-
-def _copy(network: nn.Module) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+def _taken_up(state: State, schedule: Schedule, run: Run) -> Keeper | None:
+    """Where checkpoints are wanted, who keeps them; `state` becomes that of the last one, if it can be used."""
+    if run.checkpoints is None:
+        return None
+    keeper = Keeper(run.checkpoints.next_file(), identity(state.descent, schedule, run), run.checkpoints.every)
+    try:
+        kept = keeper.kept()
+    except Unusable as reason:
+        run.report(note=f"training starts anew: {reason}")
+        return keeper
+    if kept is not None:
+        state.restore(*kept)
+        run.checkpoints.seconds_before += state.seconds
+        run.report(resumed_from=state.epoch)
+        for numbers in state.told:
+            run.report(**numbers)
+    return keeper
 
 
 def _valid(network: L, as_scorer: Callable[[L], S], validate: Callable[[Scorer], float]) -> float:

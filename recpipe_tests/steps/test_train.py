@@ -12,6 +12,8 @@ from recpipe.scoring.item_weights import ItemWeights
 from recpipe.settings import RunSettings
 from recpipe.steps.train import TrainedModel, device, refit_epochs, train
 from recpipe.storage import Missing
+from recpipe.training.checkpoint import read, write
+from recpipe.training.journal import Journal
 
 
 @pytest.fixture
@@ -60,6 +62,30 @@ def test_a_model_whose_loss_is_not_finite_is_kept_with_a_warning(parts):
     assert any("finite" in warning for warning in trained.warnings)
     assert trained.figures["stopped"] in {"non-finite loss", "non-finite scores"}
     assert np.isfinite(trained.scorer.scores(parts.valid.histories)).all()
+
+
+def test_the_seconds_before_a_kill_count_among_those_of_the_model(parts, tmp_path, monkeypatch):
+    class Killed(KeyboardInterrupt):
+        pass
+
+    report = Journal.report
+
+    def dies(self, **numbers):
+        report(self, **numbers)
+        if numbers.get("epoch") == 3:
+            raise Killed
+
+    recipe = Mf(epochs=4, embedding_size=4)
+    settings = RunSettings(device="cpu", threads=1, checkpoint_every=0)
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr(Journal, "report", dies)
+        train(recipe, parts, TrainingSet(parts.train), settings, checkpoints=tmp_path)
+    tensors, told = read(tmp_path / "1.safetensors")
+    write(tmp_path / "1.safetensors", tensors, told | {"seconds": 3600.0})
+    resumed = train(recipe, parts, TrainingSet(parts.train), settings, checkpoints=tmp_path)
+    assert 3600 < resumed.figures["seconds"] < 3660
+    assert resumed.journal.closing["resumed_from"] == 2
+    assert resumed.figures["epochs"] == 4
 
 
 def test_collapsed_predictions_are_a_warning(parts):

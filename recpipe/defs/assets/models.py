@@ -27,10 +27,9 @@ def trained_model(context: dg.AssetExecutionContext, split: Any) -> dg.Output[Re
     model, split_name = model_and_split(context.partition_key)
     recipe = making.project.recipe(model)
     data = training_set(making.project, recipe, split)
+    epochs = refit_epochs(making.lineage, model, split_name, recipe)
     with logged(context):
-        trained = train(
-            recipe, split, data, making.project.run(), refit_epochs(making.lineage, model, split_name, recipe)
-        )
+        trained = train(recipe, split, data, making.project.run(), epochs, making.checkpoints())
     return making.output(trained, trained.figures, trained.warnings)
 
 

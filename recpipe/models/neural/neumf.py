@@ -61,7 +61,8 @@ class Neumf(GradientNetworkRecipe):
             gmf, mlp = (self._alone(part, train, run) for part in ALONE)
             network.start_from(gmf, mlp, self.alpha)
             if run.time_budget is not None:
-                run = replace(run, time_budget=run.time_budget - (time.monotonic() - started))
+                spent = run.seconds_before + time.monotonic() - started
+                run = replace(run, time_budget=run.time_budget - spent)
         return self._learn(network, train, run)
 
     def _alone(self, part: Part, train: TrainingSet, run: Run) -> NeumfNetwork:

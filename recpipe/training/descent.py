@@ -1,0 +1,126 @@
+"""One step of the optimiser: AdamW (Loshchilov and Hutter 2019) on one batch, in parts where the whole does not fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from recpipe.training.settings import Schedule
+
+Batch: TypeAlias = tuple[Tensor, ...]
+
+
+class Learner(nn.Module):
+    """A network that offers its loss on a batch; it owns no optimiser and no device.
+
+    loss(*batch): the mean over the batch's examples, a 0-d tensor. A batch's first tensor has one row an example.
+    Whatever the loss remembers from step to step is a registered buffer, so that a checkpoint has it.
+    """
+
+    loss: Callable[..., Tensor]
+
+    divisible: ClassVar[bool] = True
+    """Whether a batch's loss is the mean of its parts' losses, weighed by rows, so that a batch that does not fit into
+    memory may be taken in parts. False where examples of a batch are compared with each other."""
+
+
+@dataclass
+class Descent:
+    """A network going downhill. at_once: the most rows that fit into memory; None while every batch has fitted."""
+
+    network: Learner
+    optimizer: torch.optim.Optimizer
+    clip_norm: float
+    device: str
+    at_once: int | None = None
+    _counters: list[tuple[nn.Module, str]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, network: Learner, schedule: Schedule, device: str) -> Descent:
+        """One-dimensional parameters (biases, gains) do not decay."""
+        weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
+        others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
+        groups = [{"params": weights, "weight_decay": schedule.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
+        return cls(network, optimizer, schedule.clip_norm, device, _counters=_persistent_buffers(network))
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Change the weights; returns the loss before and the norm of its gradient before clipping, both 0-d.
+
+        A batch that does not fit into the GPU's memory is halved until its parts fit, and so are all that follow. The
+        gradient is that of the whole: the mean of the parts', weighed by rows. Where a loss is a mean over something
+        else, the targets of windows for instance, that weighing is close and not exact. What the loss counts in
+        buffers, it counts once a step. Raises `torch.OutOfMemoryError` where a single row does not fit or the network
+        is not divisible.
+        """
+        if self.device == "cuda":
+            batch = tuple(tensor.pin_memory().to("cuda", non_blocking=True) for tensor in batch)
+        loss = self._gradients(batch)
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+        self.optimizer.step()
+        return loss, norm
+
+    def _gradients(self, batch: Batch) -> Tensor:
+        """The batch's gradients into the parameters; returns its loss."""
+        before = [getattr(module, name).clone() for module, name in self._counters]
+        while True:
+            try:
+                return self._in_parts(batch, before)
+            except torch.OutOfMemoryError as error:
+                self._halve(len(batch[0]), error)
+            torch.cuda.empty_cache()  # not earlier: the error held on to the tensors of the step that it ended
+
+    def _in_parts(self, batch: Batch, before: list[Tensor]) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = []
+        for part in _divided(batch, self.at_once):
+            for (module, name), value in zip(self._counters, before, strict=True):
+                getattr(module, name).copy_(value)
+            with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.device == "cuda"):
+                loss = self.network.loss(*part)
+            loss = loss * (len(part[0]) / len(batch[0]))  # times one changes no bit
+            loss.backward()
+            losses.append(loss.detach())
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+    def _halve(self, rows: int, error: torch.OutOfMemoryError) -> None:
+        tried = min(rows, self.at_once or rows)
+        if not self.network.divisible:
+            error.add_note(
+                f"A batch of {rows} does not fit into memory, and its loss compares its examples with each other, so "
+                "that it cannot be taken in parts: choose a smaller batch_size"
+            )
+            raise error
+        if tried == 1:
+            error.add_note(
+                "Not even one example at a time fits into memory: choose smaller vectors or fewer layers, or device: "
+                "cpu in conf/run.yaml"
+            )
+            raise error
+        self.at_once = (tried + 1) // 2
+
+
+def _divided(batch: Batch, at_once: int | None) -> list[Batch]:
+    """Parts of at most `at_once` rows, about equal. Tensors without a row for each example go whole into each part."""
+    rows = len(batch[0])
+    if at_once is None or rows <= at_once:
+        return [batch]
+    n_parts = -(-rows // at_once)
+    columns = [
+        tensor.tensor_split(n_parts) if tensor.ndim and len(tensor) == rows else (tensor,) * n_parts for tensor in batch
+    ]
+    return list(zip(*columns, strict=True))
+
+
+def _persistent_buffers(network: nn.Module) -> list[tuple[nn.Module, str]]:
+    stored = network.state_dict().keys()
+    return [
+        (module, name)
+        for prefix, module in network.named_modules()
+        for name, _ in module.named_buffers(recurse=False)
+        if f"{prefix}.{name}".lstrip(".") in stored
+    ]
