@@ -8,14 +8,15 @@ as they are. WORK/chaos: another copy, killed (SIGKILL to the whole process grou
 process reads every artifact meanwhile, and `recpipe gc` runs after every tenth kill. At the end all artifacts, what
 they were made from, and the submission must equal the undisturbed ones, and nothing must be left over.
 
---epochs: at most so many epochs a training, where the whole would take too long. --full-disk, as root: the world before
-is built on a file system that is too small, which then grows.
+--epochs: at most so many a training, with a checkpoint after each. --minutes: no kill begins later than that.
+--full-disk, as root: the world before is built on a file system that is too small, which then grows.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import resource
 import shutil
@@ -23,13 +24,13 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
-from killing import Kill, Step, moments, run_and_kill, undisturbed
+from killing import Kill, Moment, Step, moments, run_and_kill, undisturbed
 from standing import differences, orphans, records
 
 from recpipe.settings import PACKAGE, Project
@@ -60,7 +61,7 @@ def environment(home: Path, conf: Path) -> dict[str, str]:
 
 
 def conf_with(conf: Path, target: Path, epochs: int, sample_seed: int) -> Path:
-    """The same settings with fewer epochs, for the generated world of another seed."""
+    """The same settings with fewer epochs, a checkpoint after each, for the generated world of another seed."""
     shutil.copytree(conf, target, dirs_exist_ok=True)
     project = Project(target, target)
     for model in project.model_names():
@@ -70,6 +71,8 @@ def conf_with(conf: Path, target: Path, epochs: int, sample_seed: int) -> Path:
             (target / "models" / f"{model}.yaml").write_text(yaml.safe_dump(fewer), encoding="utf-8")
     dataset = project.dataset().model_dump() | {"sample_seed": sample_seed}
     (target / "dataset.yaml").write_text(yaml.safe_dump(dataset), encoding="utf-8")
+    run = project.run().model_dump(mode="json") | {"checkpoint_every": 0}
+    (target / "run.yaml").write_text(yaml.safe_dump(run), encoding="utf-8")
     return target
 
 
@@ -87,21 +90,23 @@ def reader(home: Path, conf: Path, stop: Path) -> Iterator[subprocess.Popen[str]
         stop.touch()
 
 
-def chaos(home: Path, conf: Path, expected: Path, steps: list[Step], start_up: float, kills: int, seed: int) -> Found:
-    """Kill and compare; `home` is as it was before the undisturbed build."""
+def chaos(
+    home: Path, conf: Path, expected: Path, build: tuple[list[Step], float], planned: Sequence[Moment], minutes: float
+) -> Found:
+    """Kill and compare; `home` is as it was before the undisturbed build, whose steps and start-up are `build`."""
     began, cpu = time.monotonic(), _cpu_of_children()
     told = environment(home, conf)
 
-    def between(number: int) -> None:
+    def between(number: int) -> bool:
         if reading.poll() is not None:
             raise RuntimeError(f"the reader failed: {reading.communicate()[1]}")
         if number % GC_EVERY == 0:
             subprocess.run([sys.executable, "-m", "recpipe", "gc"], env=told, check=True, stdout=subprocess.DEVNULL)
             print(f"{number} kills, {time.monotonic() - began:.0f} s", flush=True)
+        return time.monotonic() - began < 60 * minutes
 
     with reader(home, conf, home.with_name(f"{home.name}.stop")) as reading:
-        planned = moments(steps, start_up, kills, seed)
-        done, last = run_and_kill(told, steps, start_up, planned, between)
+        done, last = run_and_kill(told, *build, planned, between)
     words, errors = reading.communicate()
     wrong = [] if last.process.returncode == 0 else [f"the last build failed: {' '.join(last.said[-5:])}"]
     wrong += [] if reading.returncode == 0 else [f"the reader failed: {errors.strip()}"]
@@ -195,10 +200,9 @@ def prepared(work: Path, conf: Path) -> tuple[list[Step], float]:
     """WORK/before and WORK/undisturbed, made where they are not there yet; the steps of the latter and its start-up."""
     kept = work / "undisturbed.json"
     if not kept.exists():
-        for name in ("before", "undisturbed"):
-            shutil.rmtree(work / name, ignore_errors=True)
         conf_with(conf, work / "conf-before", epochs=1, sample_seed=1)
         undisturbed(environment(work / "before", work / "conf-before"))
+        shutil.rmtree(work / "undisturbed", ignore_errors=True)
         shutil.copytree(work / "before", work / "undisturbed")
         steps, start_up = undisturbed(environment(work / "undisturbed", conf))
         kept.write_text(json.dumps({"steps": [asdict(step) for step in steps], "start_up": start_up}))
@@ -216,6 +220,7 @@ def main() -> None:
     words.add_argument("--work", type=Path, required=True, help="a folder for the three homes")
     words.add_argument("--conf", type=Path, default=PACKAGE / "conf")
     words.add_argument("--kills", type=int, default=100)
+    words.add_argument("--minutes", type=float, default=math.inf, help="after which no kill begins")
     words.add_argument("--epochs", type=int, help="at most, of one training")
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--full-disk", action="store_true", help="also the file system that is too small; as root")
@@ -230,7 +235,8 @@ def main() -> None:
     home = work / "chaos"
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(work / "before", home)
-    found = chaos(home, conf, work / "undisturbed", steps, start_up, asked.kills, asked.seed)
+    planned = moments(steps, start_up, asked.kills, asked.seed)
+    found = chaos(home, conf, work / "undisturbed", (steps, start_up), planned, asked.minutes)
     lines, wrong = page(found, steps, asked.seed), list(found.wrong)
     print("\n".join(lines))
     if asked.out:

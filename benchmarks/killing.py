@@ -61,6 +61,7 @@ class Build:
     began: float
     made: list[tuple[str, float, float]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
+    _listener: threading.Thread | None = None
 
     @classmethod
     def start(cls, environment: Mapping[str, str], command: Sequence[str] = BUILD) -> Build:
@@ -85,7 +86,8 @@ class Build:
     def end(self) -> int:
         """Wait for it; its exit status."""
         status = self.process.wait()
-        self._listener.join()
+        if self._listener is not None:
+            self._listener.join()
         return status
 
     def kill(self) -> bool:
@@ -95,8 +97,6 @@ class Build:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.end()
         return alive
-
-    _listener: threading.Thread = field(init=False, repr=False)
 
 
 def undisturbed(environment: Mapping[str, str]) -> tuple[list[Step], float]:
@@ -131,10 +131,11 @@ def run_and_kill(
     steps: Sequence[Step],
     start_up: float,
     planned: Sequence[Moment],
-    between: Callable[[int], None] = lambda number: None,
+    between: Callable[[int], bool] = lambda number: True,
 ) -> tuple[list[Kill], Build]:
-    """Start a build for each moment, kill it there, and call `between` with the number of kills; the last may end.
+    """Start a build for each moment and kill it there; then let one end.
 
+    between: called with the number of kills; where it returns False no more come.
     A moment that a build has passed already, or that lies behind its end, is taken in the start-up of the next one.
     """
     kills: list[Kill] = []
@@ -152,7 +153,8 @@ def run_and_kill(
             _, seconds, at = build.made[0]
             starts.append(at - build.began - seconds)
         kills.append(Kill(under_way(Path(environment["RECPIPE_HOME"]), build.process.pid), lived))
-        between(len(kills))
+        if not between(len(kills)):
+            break
     last = Build.start(environment)
     last.end()
     return kills, last

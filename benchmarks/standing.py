@@ -15,7 +15,7 @@ from recpipe.settings import Project
 from recpipe.storage import RECORD, VERSION, Record, content_digest
 
 TOP = {"artifacts", "checkpoints", "dagster", "docs", "raw", "build.lock", "dataset.yaml", "submission.csv"}
-AT_REST = 4.0
+AT_REST = 8.0
 """The reader rests so many times as long as it read: it must not slow the build that it watches."""
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_IN_WORDS = ("no space left on device", "disk is full", "os error 28", "disk quota exceeded")
 """What libraries that write by themselves say of it: DuckDB, SQLite, safetensors."""
+SUSPECT = "disk i/o error"
+"""What SQLite also says, of a broken disk too: believed where next to nothing is free."""
+SCARCE = 2**20
 
 
 class NoSpace(OSError):
@@ -28,7 +31,8 @@ def telling_of_space(folder: Path, what: str) -> Iterator[None]:
     except NoSpace:
         raise
     except BaseException as error:
-        if not isinstance(error, Exception) or not means_full(error):
+        suspect = SUSPECT in str(error).lower() and free_bytes(folder) < SCARCE
+        if not isinstance(error, Exception) or not (suspect or means_full(error)):
             raise
         raise NoSpace(
             f"{what} could not be written: the disk of {folder} is full ({told_bytes(free_bytes(folder))} free). What "
