@@ -26,7 +26,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -39,6 +39,7 @@ GC_EVERY = 10
 SIZES = (4, 8, 14, 22)
 """MiB of the file systems that are too small."""
 ENOUGH = 400
+MOST_EPOCHS = 1_000_000
 
 
 @dataclass
@@ -137,32 +138,35 @@ def unended_runs(home: Path) -> list[str]:
 def full_disk(folder: Path, conf: Path, expected: Path) -> tuple[list[str], list[str]]:
     """Build on file systems that are too small, then on one that is not: rows for the page, and what was wrong."""
     folder.mkdir(parents=True, exist_ok=True)
-    project, told = Project(folder, conf), environment(folder, conf)
     rows, wrong = [], []
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZES[0]}m", "recpipe", str(folder)], check=True)
     try:
         for size in (*SIZES, ENOUGH):
             subprocess.run(["mount", "-o", f"remount,size={size}m", str(folder)], check=True)
-            before = records(project) if project.store.root.exists() else {}
-            done = subprocess.run(
-                [sys.executable, "-m", "recpipe", "build"], env=told | {"NO_COLOR": "1", "COLUMNS": "400"},
-                capture_output=True, text=True,
-            )  # fmt: skip
-            said = done.stdout + done.stderr
-            told_so = "is full" in said and "recpipe gc" in said and "Traceback" not in said
-            if (done.returncode == 0) != (size == ENOUGH) or (size != ENOUGH and not told_so):
-                wrong.append(f"{size} MiB: status {done.returncode}: {said.strip()}")
-            after = records(project)
-            wrong += [f"{size} MiB: {name} is gone" for name in before.keys() - after.keys()]
-            swept = subprocess.run([sys.executable, "-m", "recpipe", "gc"], env=told, capture_output=True, text=True)
-            wrong += [] if swept.returncode == 0 else [f"{size} MiB: gc: {swept.stderr.strip()}"]
-            wrong += [f"{size} MiB: left over: {path}" for path in orphans(project)]
-            failed = [line.split(":")[0] for line in said.splitlines() if line.startswith("failed ")]
-            rows.append(f"| {size} | {done.returncode} | {', '.join(failed) or '–'} | {len(after)} |")
-        wrong += differences(project, Project(expected, conf))
+            row, found = _build_on(Project(folder, conf), fits=size == ENOUGH)
+            rows.append(f"| {size} {row}")
+            wrong += [f"{size} MiB: {each}" for each in found]
+        wrong += differences(Project(folder, conf), Project(expected, conf))
     finally:
         subprocess.run(["umount", str(folder)], check=True)
     return rows, wrong
+
+
+def _build_on(project: Project, fits: bool) -> tuple[str, list[str]]:
+    """One build on a file system: the rest of its row, and what was wrong."""
+    before = records(project) if project.store.root.exists() else {}
+    told = environment(project.home, project.conf) | {"NO_COLOR": "1", "COLUMNS": "400"}
+    done = subprocess.run([sys.executable, "-m", "recpipe", "build"], env=told, capture_output=True, text=True)
+    said = done.stdout + done.stderr
+    plainly = "is full" in said and "recpipe gc" in said and "Traceback" not in said
+    wrong = [] if (done.returncode == 0 if fits else done.returncode == 1 and plainly) else [said.strip()]
+    after = records(project)
+    wrong += [f"{name} is gone" for name in before.keys() - after.keys()]
+    swept = subprocess.run([sys.executable, "-m", "recpipe", "gc"], env=told, capture_output=True, text=True)
+    wrong += [] if swept.returncode == 0 else [f"gc: {swept.stderr.strip()}"]
+    wrong += [f"left over: {path}" for path in orphans(project)]
+    failed = [line.split(":")[0].removeprefix("failed ") for line in said.splitlines() if line.startswith("failed ")]
+    return f"| {done.returncode} | {', '.join(map(_cell, dict.fromkeys(failed))) or '–'} | {len(after)} |", wrong
 
 
 def page(found: Found, steps: list[Step], seed: int) -> list[str]:
@@ -183,8 +187,20 @@ def page(found: Found, steps: list[Step], seed: int) -> list[str]:
         "|---|---|---|",
     ]
     rows = [*names, *sorted(by_name.keys() - set(names))]
-    lines += [f"| `{name}` | {seconds.get(name, '')} | {by_name[name]} |" for name in rows]
+    lines += [f"| {_cell(name)} | {seconds.get(name, '')} | {by_name[name]} |" for name in rows]
     return lines
+
+
+def _cell(name: str) -> str:
+    """A name in a table of Markdown."""
+    return "`" + name.replace("|", "\\|") + "`"
+
+
+def show(lines: list[str], out: Path | None, marker: str) -> None:
+    """On the terminal, and on the page where one is wanted."""
+    print("\n".join(lines))
+    if out:
+        write_between(out, marker, lines)
 
 
 def write_between(path: Path, marker: str, lines: list[str]) -> None:
@@ -196,18 +212,22 @@ def write_between(path: Path, marker: str, lines: list[str]) -> None:
     path.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
-def prepared(work: Path, conf: Path) -> tuple[list[Step], float]:
-    """WORK/before and WORK/undisturbed, made where they are not there yet; the steps of the latter and its start-up."""
-    kept = work / "undisturbed.json"
-    if not kept.exists():
-        conf_with(conf, work / "conf-before", epochs=1, sample_seed=1)
-        undisturbed(environment(work / "before", work / "conf-before"))
-        shutil.rmtree(work / "undisturbed", ignore_errors=True)
-        shutil.copytree(work / "before", work / "undisturbed")
-        steps, start_up = undisturbed(environment(work / "undisturbed", conf))
-        kept.write_text(json.dumps({"steps": [asdict(step) for step in steps], "start_up": start_up}))
-    told = json.loads(kept.read_text())
-    return [Step(**step) for step in told["steps"]], told["start_up"]
+def build_before(work: Path, conf: Path) -> Path:
+    """WORK/conf-before; WORK/before is current by it afterwards."""
+    before = conf_with(conf, work / "conf-before", epochs=1, sample_seed=1)
+    subprocess.run([sys.executable, "-m", "recpipe", "build"], env=environment(work / "before", before), check=True)
+    return before
+
+
+def kills_on(work: Path, conf: Path, kills: int, seed: int, minutes: float) -> tuple[list[str], list[str]]:
+    """Build WORK/undisturbed from WORK/before, then WORK/chaos with kills: the page's lines, and what was wrong."""
+    for name in ("undisturbed", "chaos"):
+        shutil.rmtree(work / name, ignore_errors=True)
+        shutil.copytree(work / "before", work / name)
+    steps, start_up = undisturbed(environment(work / "undisturbed", conf))
+    planned = moments(steps, start_up, kills, seed)
+    found = chaos(work / "chaos", conf, work / "undisturbed", (steps, start_up), planned, minutes)
+    return page(found, steps, seed), found.wrong
 
 
 def _cpu_of_children() -> float:
@@ -219,37 +239,29 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--work", type=Path, required=True, help="a folder for the three homes")
     words.add_argument("--conf", type=Path, default=PACKAGE / "conf")
-    words.add_argument("--kills", type=int, default=100)
+    words.add_argument("--kills", type=int, default=100, help="0: none, and only what else is asked for")
     words.add_argument("--minutes", type=float, default=math.inf, help="after which no kill begins")
-    words.add_argument("--epochs", type=int, help="at most, of one training")
+    words.add_argument("--epochs", type=int, default=MOST_EPOCHS, help="at most, of one training")
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--full-disk", action="store_true", help="also the file system that is too small; as root")
     words.add_argument("--out", type=Path, help="the page whose figures are replaced")
     asked = words.parse_args()
     work = asked.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    conf = asked.conf.absolute()
-    if asked.epochs:
-        conf = conf_with(conf, work / "conf", asked.epochs, sample_seed=0)
-    steps, start_up = prepared(work, conf)
-    home = work / "chaos"
-    shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(work / "before", home)
-    planned = moments(steps, start_up, asked.kills, asked.seed)
-    found = chaos(home, conf, work / "undisturbed", (steps, start_up), planned, asked.minutes)
-    lines, wrong = page(found, steps, asked.seed), list(found.wrong)
-    print("\n".join(lines))
-    if asked.out:
-        write_between(asked.out, "kills", lines)
+    before = build_before(work, asked.conf.absolute())
+    wrong: list[str] = []
+    if asked.kills:
+        conf = conf_with(asked.conf.absolute(), work / "conf", asked.epochs, sample_seed=0)
+        lines, wrong = kills_on(work, conf, asked.kills, asked.seed, asked.minutes)
+        if asked.epochs < MOST_EPOCHS:
+            lines.insert(0, f"Trainings were cut to {asked.epochs} epochs.")
+        show(lines, asked.out, "kills")
     if asked.full_disk:
-        rows, full_wrong = full_disk(work / "small", work / "conf-before", work / "before")
-        table = ["| MiB | exit status | failed | artifacts that stand |", "|---|---|---|---|", *rows]
-        table += ["", "**Lost, left over, different at the end: none.**" if not full_wrong else "**Wrong:**"]
-        table += [f"- {each}" for each in full_wrong]
-        print("\n".join(table))
-        wrong += full_wrong
-        if asked.out:
-            write_between(asked.out, "full-disk", table)
+        rows, wrong_there = full_disk(work / "small", before, work / "before")
+        wrong = [*wrong, *wrong_there]
+        lines = ["| MiB | exit status | failed | artifacts that stand |", "|---|---|---|---|", *rows]
+        lines += ["", "**Lost, left over, different at the end: none.**" if not wrong_there else "**Wrong:**"]
+        show([*lines, *(f"- {each}" for each in wrong_there)], asked.out, "full-disk")
     sys.exit(1 if wrong else 0)
 
 
