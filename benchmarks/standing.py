@@ -40,8 +40,8 @@ def differences(one: Project, other: Project) -> list[str]:
     return found
 
 
-def orphans(project: Project) -> list[str]:
-    """Files of a home that belong to nothing."""
+def orphans(project: Project, *, unfinished_trainings: bool = False) -> list[str]:
+    """Files of a home that belong to nothing; checkpoints belong to something where trainings are unfinished."""
     accounted: set[Path] = set()
     for asset, partition in project.store.places():
         place = project.store.place(asset, partition)
@@ -49,7 +49,8 @@ def orphans(project: Project) -> list[str]:
         accounted |= {place / version.name for version in versions}
         accounted |= {place / (RECORD if version.current else f"{version.name}.json") for version in versions}
     loose = [path for path in project.store.root.rglob("*") if path.is_file() and not accounted & {path, *path.parents}]
-    loose += [path for path in (project.home / "checkpoints").rglob("*") if path.is_file()]
+    if not unfinished_trainings:
+        loose += [path for path in (project.home / "checkpoints").rglob("*") if path.is_file()]
     loose += [path for path in project.home.iterdir() if path.name not in TOP]
     loose += [path for part in ("raw", "docs") for path in (project.home / part).rglob(".*")]
     return sorted(str(path.relative_to(project.home)) for path in loose)

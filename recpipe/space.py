@@ -14,6 +14,7 @@ FULL_IN_WORDS = ("no space left on device", "disk is full", "os error 28", "disk
 SUSPECT = "disk i/o error"
 """What SQLite also says, of a broken disk too: believed where next to nothing is free."""
 SCARCE = 2**20
+ADVICE = "`recpipe gc --dry-run` shows what could go, `recpipe gc` removes it; then build again"
 
 
 class NoSpace(OSError):
@@ -36,8 +37,7 @@ def telling_of_space(folder: Path, what: str) -> Iterator[None]:
             raise
         raise NoSpace(
             f"{what} could not be written: the disk of {folder} is full ({told_bytes(free_bytes(folder))} free). What "
-            "stood before is untouched. `recpipe gc --dry-run` shows what could go, `recpipe gc` removes it; then "
-            "build again"
+            f"stood before is untouched. {ADVICE}"
         ) from error
 
 
@@ -46,10 +46,19 @@ def means_full(error: BaseException | None) -> bool:
     while error is not None:
         if isinstance(error, OSError) and error.errno in FULL:
             return True
-        if any(words in str(error).lower() for words in FULL_IN_WORDS):
+        if _says_full(str(error)):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def advised(reason: str) -> str:
+    """The reason of a failure, with what makes room where it tells of a full disk and not yet what to do."""
+    return f"{reason}; {ADVICE}" if _says_full(reason) and ADVICE not in reason else reason
+
+
+def _says_full(text: str) -> bool:
+    return any(words in text.lower() for words in FULL_IN_WORDS)
 
 
 def free_bytes(folder: Path) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from recpipe.processes import lives, this_process
-from recpipe.space import NoSpace
+from recpipe.space import ADVICE, NoSpace, advised
 from recpipe.storage import RECORD, VIEWS, Missing, Store, content_digest, replace_text
 
 
@@ -143,6 +143,12 @@ def test_a_disk_that_is_full_when_the_record_is_written_leaves_the_old_one(tmp_p
         store.publish(staged)
     assert store.need("thing", "a|b") == old
     assert sorted(path.name for path in store.place("thing", "a|b").glob(".*")) == []
+
+
+def test_a_reason_that_tells_of_a_full_disk_is_followed_by_what_to_do_once():
+    assert advised("OSError: [Errno 28] No space left on device").endswith(f"; {ADVICE}")
+    assert advised(advised("database or disk is full")).count(ADVICE) == 1
+    assert advised("out of memory") == "out of memory"
 
 
 def test_another_error_is_not_taken_for_a_full_disk(tmp_path):

@@ -18,7 +18,7 @@ from recpipe.processes import lives, this_process
 from recpipe.progress import tell
 from recpipe.retention import remove, waste
 from recpipe.settings import Project
-from recpipe.space import NoSpace
+from recpipe.space import NoSpace, advised
 
 SOFT = frozenset({"leaderboard", "ensemble", "ensemble_submission"})
 """Steps that go on without a model that failed, and say so."""
@@ -165,7 +165,7 @@ def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
     )
     if outcome.success:
         return None
-    return _reason(outcome)
+    return advised(_reason(outcome))
 
 
 def _reason(outcome: dg.ExecuteInProcessResult) -> str:
