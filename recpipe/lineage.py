@@ -15,10 +15,15 @@ from pathlib import Path
 from recpipe.settings import Project, read_yaml
 from recpipe.sql_models import SqlModel, models, sql_folder, upstream
 from recpipe.storage import Record, artifact_name, digest_of
-from recpipe.versions import code_version
+from recpipe.versions import code_version, declares, defaults
 
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
+
+UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "ensemble", "ensemble_submission"})
+BY_SPLIT = frozenset({"split", "leaderboard"})
+BY_MODEL = frozenset({"trained_model", "evaluation_report"})
+"""The assets of the line beside the tables of SQL, by their partitions: none, a split, a model and a split."""
 
 Versions = dict[str, str | None]
 
@@ -119,12 +124,28 @@ class Lineage:
         def visit(current: Node) -> None:
             if current in seen:
                 return
-            for needed in [*self.upstream(current), *self._refit_needs(current)]:
+            for needed in self.needs(current):
                 visit(needed)
             seen[current] = None
 
         visit(node)
         return list(seen)
+
+    def needs(self, node: Node) -> list[Node]:
+        """What must stand before an artifact is made: what goes into it, and the training that a refit repeats."""
+        return [*self.upstream(node), *self._refit_needs(node)]
+
+    def has(self, node: Node) -> bool:
+        """Whether an artifact is of this line: its asset is known, its model and its split have their YAML."""
+        if node.asset in self.sql:
+            by_split = self.partitioned_by_split(node.asset)
+            return node.partition in self.project.split_names() if by_split else node.partition is None
+        if node.asset in UNPARTITIONED:
+            return node.partition is None
+        model, _, split = (node.partition or "").rpartition("|")
+        if node.asset in BY_MODEL and model not in self.project.model_names():
+            return False
+        return node.asset in BY_MODEL | BY_SPLIT and split in self.project.split_names()
 
     def best_epoch(self, model: str) -> int | None:
         """How many epochs a refit on all the data learns: what validation found on the ensemble's split."""
@@ -157,10 +178,7 @@ class Lineage:
 
     def uses_features(self, model: str) -> bool:
         """Whether a model's recipe declares that it looks at side data."""
-        from recpipe.models.catalog import recipe_modules
-        from recpipe.versions import declares
-
-        return declares(recipe_modules()[self.project.model_settings(model)["recipe"]], "uses_features")
+        return declares(self.project.recipe_module(model)[1], "uses_features")
 
     def _refit_needs(self, node: Node) -> list[Node]:
         model, _, split = (node.partition or "").rpartition("|")
@@ -197,10 +215,10 @@ class Lineage:
         raise KeyError(f"there is no asset {node.asset!r}")
 
     def _model_versions(self, model: str, split: str) -> Versions:
-        from recpipe.models.catalog import recipe_modules
+        from recpipe.models.catalog import class_name
 
-        settings = self.project.model_settings(model)
-        module = recipe_modules()[settings["recipe"]]
+        name, module = self.project.recipe_module(model)
+        settings = defaults(module, class_name(name)) | self.project.model_settings(model)
         versions: Versions = {
             "settings": digest_of(settings | {"run": self.project.run().choices}),
             "code": code_version(module, "recpipe.steps.train"),

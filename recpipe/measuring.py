@@ -1,10 +1,11 @@
-"""How long a piece of work takes and how much memory it takes at most."""
+"""How long a piece of work takes and how much memory it takes at most; how much memory is left."""
 
 from __future__ import annotations
 
 import threading
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -51,3 +52,44 @@ class Measured:
     def figures(self) -> dict[str, float]:
         """The three numbers by name."""
         return {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds, "peak_memory_mb": self.peak_memory_mb}
+
+
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
+
+
+def free_memory() -> int:
+    """Bytes that this process may still take: what the machine has, or less in a container with a limit."""
+    import psutil
+
+    return min([int(psutil.virtual_memory().available), *cgroup_rooms()])
+
+
+def cgroup_rooms(mounted: Path = CGROUPS, own: Path = OWN_CGROUPS) -> list[int]:
+    """Bytes left under every memory limit that Linux control groups set on this process, of version 1 or 2.
+
+    A limit may stand at any group above the process's own. Cached files that can be dropped do not count as taken.
+    """
+    rooms = []
+    for line in own.read_text().splitlines() if own.exists() else []:
+        _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            root, names = mounted, ("memory.max", "memory.current", "inactive_file")
+        elif "memory" in controllers.split(","):
+            root = mounted / "memory"
+            names = "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"
+        else:
+            continue
+        group = root / path.strip("/")
+        rooms += [_room(folder, *names) for folder in (group, *group.parents)
+                  if folder.is_relative_to(root) and _limited(folder / names[0])]  # fmt: skip
+    return rooms
+
+
+def _limited(limit: Path) -> bool:
+    return limit.exists() and limit.read_text().strip() != "max"
+
+
+def _room(group: Path, limit: str, used: str, droppable: str) -> int:
+    limit_bytes, used_bytes = (int((group / name).read_text()) for name in (limit, used))
+    counts = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    return max(0, limit_bytes - used_bytes + int(counts.get(droppable, 0)))

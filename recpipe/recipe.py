@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from recpipe.costs import Cost, Shape
 from recpipe.data.interactions import FloatArray, Histories
 from recpipe.data.training_set import TrainingSet
 
@@ -61,7 +62,7 @@ class Checkpoints:
     folder: Path
     every: float = 60.0
     seconds_before: float = 0.0
-    _begun: int = 0
+    _begun: int = field(default=0, init=False)
 
     def next_file(self) -> Path:
         """For the fit's next training: several in one fit keep apart by their order, which is always the same."""
@@ -75,8 +76,9 @@ class Run:
 
     seed: of every random number. device: "cpu" or "cuda". epochs: learn for exactly this many and do not validate
     (refits on all the data); None lets early stopping decide. time_budget: seconds, after which the best epoch so far
-    is kept; those before a kill count. memory_budget: bytes that the fit may take; None for no bound. checkpoints:
-    where to keep what must survive a kill; None keeps nothing. report: receives numbers by name as they come (epoch,
+    is kept; those before a kill count. memory_budget: bytes that all trainings here may take together, None for what is
+    free; `claims.room_for` looks at it before a fit, the fit does not. checkpoints: where to keep what must survive a
+    kill; None keeps nothing. report: receives numbers by name as they come (epoch,
     loss, ...). validate: the validation metric of a scorer, higher is better; None where there is no validation part.
     """
 
@@ -107,6 +109,9 @@ class Recipe(BaseModel, ABC):
     uses_features: ClassVar[bool] = False
     """Whether the recipe looks at side data; a change of side data makes only such models stale."""
 
+    memory_hint: ClassVar[str] = "keep fewer users and films (k-core in conf/dataset.yaml)"
+    """What to set where a fit wants more memory than there is."""
+
     @classmethod
     def recipe_name(cls) -> str:
         """The name in the catalogue and in YAML: the class in snake case, which is its file's name."""
@@ -115,6 +120,10 @@ class Recipe(BaseModel, ABC):
     @abstractmethod
     def fit(self, train: TrainingSet, run: Run) -> Scorer:
         """Learn from `train` alone."""
+
+    @abstractmethod
+    def cost(self, shape: Shape) -> Cost:
+        """What `fit` takes on data of this shape, estimated; the docstring says from what."""
 
 
 class NetworkRecipe(Recipe):

@@ -6,11 +6,13 @@ import difflib
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from recpipe.storage import Store, replace_text
 
@@ -58,14 +60,63 @@ class RunSettings(BaseModel):
         "auto", description="of one training on the CPU; auto: half of the cores"
     )
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
+    memory_limit: float | None = Field(
+        None, gt=0, description="GiB that all trainings at a time may take together; null: what is free"
+    )
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
     checkpoint_every: float = Field(60.0, ge=0, description="seconds between checkpoints of a training; 0: each epoch")
     baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
 
     @property
+    def memory_budget(self) -> int | None:
+        """The limit in bytes."""
+        return None if self.memory_limit is None else int(self.memory_limit * 2**30)
+
+    @property
     def choices(self) -> dict[str, Any]:
         """What can change a result: the version of a trained model includes it."""
         return {"seed": self.seed, "metric": self.metric, "time_budget": self.time_budget}
+
+
+class NightlySettings(BaseModel):
+    """The part `nightly` of conf/automation.yaml."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = Field(
+        True, description="whether the schedule is running when `dagster dev` starts for the first time"
+    )
+    at: str = Field("03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="time of day, HH:MM")
+    time_zone: str = Field("UTC", description="a name of the IANA data base")
+    full_refit: Literal["never", "weekly", "monthly"] = Field("monthly", description="everything anew, current or not")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"no time zone is called {name!r}{nearest(name, sorted(available_timezones()))}")
+        return name
+
+    @property
+    def cron(self) -> str:
+        """Minute and hour, every day."""
+        hour, minute = self.at.split(":")
+        return f"{int(minute)} {int(hour)} * * *"
+
+    def refits_on(self, day: date) -> bool:
+        """Whether everything is made anew that night: Sundays, or the first of a month."""
+        return {"never": False, "weekly": day.isoweekday() == 7, "monthly": day.day == 1}[self.full_refit]
+
+
+class AutomationSettings(BaseModel):
+    """conf/automation.yaml: what runs by itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    follow_changes: bool = Field(True, description="a changed file or setting reruns what it touches")
+    look_every: int = Field(15, ge=1, description="seconds between looks at the sources")
+    nightly: NightlySettings = Field(default_factory=NightlySettings, description="the nightly retrain")
+    freshest_within: float = Field(26.0, gt=0, description="hours that a stale submission may stay")
 
 
 @dataclass(frozen=True)
@@ -91,6 +142,11 @@ class Project:
         return self.home.joinpath("checkpoints", *model_and_split.split("|"))
 
     @property
+    def claims(self) -> Path:
+        """Where trainings that run at the same time claim memory and GPUs."""
+        return self.home / "memory"
+
+    @property
     def submission_file(self) -> Path:
         """The latest submission, where people look for it."""
         return self.home / "submission.csv"
@@ -110,14 +166,21 @@ class Project:
 
     def recipe(self, model: str) -> Recipe:
         """A model's recipe with its settings, checked."""
-        from recpipe.models.catalog import recipe_class, recipe_modules
+        from recpipe.models.catalog import recipe_class
 
-        settings = self.model_settings(model)
-        path = self.conf / "models" / f"{model}.yaml"
-        name = settings.pop("recipe")
-        if name not in recipe_modules():
-            raise SettingsError(f"{path}: recipe: no recipe is called {name!r}{nearest(str(name), recipe_modules())}")
-        return parse(recipe_class(name), settings, path)
+        name, _ = self.recipe_module(model)
+        settings = {key: value for key, value in self.model_settings(model).items() if key != "recipe"}
+        return parse(recipe_class(name), settings, self.conf / "models" / f"{model}.yaml")
+
+    def recipe_module(self, model: str) -> tuple[str, str]:
+        """The name of a model's recipe and the module that it stands in; nothing is imported."""
+        from recpipe.models.catalog import recipe_modules
+
+        name, modules = str(self.model_settings(model)["recipe"]), recipe_modules()
+        if name not in modules:
+            path = self.conf / "models" / f"{model}.yaml"
+            raise SettingsError(f"{path}: recipe: no recipe is called {name!r}{nearest(name, modules)}")
+        return name, modules[name]
 
     def split_settings(self, split: str) -> dict[str, Any]:
         return read_yaml(_named(self.conf / "splits", split, "split"))
@@ -149,6 +212,11 @@ class Project:
         self._only_models(settings.baselines, path, "baselines")
         return settings
 
+    def automation(self) -> AutomationSettings:
+        """conf/automation.yaml; the defaults where there is none."""
+        path = self.conf / "automation.yaml"
+        return parse(AutomationSettings, read_yaml(path) if path.exists() else {}, path)
+
     def submission_models(self) -> list[str]:
         """What a build makes where nobody names models: the ensemble's members, and the baselines beside them."""
         return sorted({*self.ensemble_members(), *self.run().baselines})
@@ -168,7 +236,9 @@ class Project:
 
         path = self.conf / "ensemble.yaml"
         settings = parse(EnsembleSettings, read_yaml(path), path)
-        self._only_models(settings.members, path, "members")
+        gone = self.removed_members()
+        self._only_models([member for member in settings.members if member not in gone], path, "members")
+        settings = settings.model_copy(update={"members": tuple(self.ensemble_members())})
         if settings.split not in self.split_names():
             raise SettingsError(
                 f"{path}: split: {settings.split!r} is none{nearest(settings.split, self.split_names())}"
@@ -176,12 +246,28 @@ class Project:
         return settings
 
     def ensemble_members(self) -> list[str]:
-        """The members' names, read without the typed settings: what Dagster needs to know at load."""
-        return list(read_yaml(self.conf / "ensemble.yaml").get("members", []))
+        """The members' names, read without the typed settings: what Dagster needs to know at load.
+
+        A member whose YAML was removed after it had been trained is none any more; see `removed_members`.
+        """
+        gone = self.removed_members()
+        return [member for member in self._named_members() if member not in gone]
+
+    def removed_members(self) -> list[str]:
+        """Names in ensemble.yaml that were models once: artifacts stand, the YAML is gone. Others are misspelt."""
+        models = self.model_names()
+        return [
+            name
+            for name in self._named_members()
+            if name not in models and self.store.place("trained_model", name).exists()
+        ]
 
     def ensemble_split(self) -> str:
         """The split on whose validation part the ensemble is chosen, read likewise."""
         return str(read_yaml(self.conf / "ensemble.yaml").get("split", "holdout"))
+
+    def _named_members(self) -> list[str]:
+        return list(read_yaml(self.conf / "ensemble.yaml").get("members", []))
 
     def _only_models(self, named: Iterable[str], path: Path, key: str) -> None:
         models = self.model_names()

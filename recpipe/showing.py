@@ -18,23 +18,18 @@ from recpipe.lineage import FULL, Lineage, Node, Standing, model_node
 from recpipe.lock import only_builder
 from recpipe.settings import Project, SettingsError
 from recpipe.space import told_bytes
+from recpipe.upkeep import SUBMISSION, kept
 
 if TYPE_CHECKING:
-    from recpipe.data.interactions import Histories
+    from recpipe.data.interactions import Histories, Interactions
+    from recpipe.recipe import Recipe
 
 COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
 
 
-def line_nodes(project: Project) -> list[Node]:
+def line_nodes(lineage: Lineage) -> list[Node]:
     """Every artifact of the line that stands or that the submission needs."""
-    lineage = Lineage(project)
-    nodes = dict.fromkeys(lineage.line_to(Node("ensemble_submission")))
-    for asset in ("split", "user_behaviour", "item_behaviour", "trained_model", "evaluation_report", "leaderboard"):
-        for record in project.store.records(asset):
-            model, _, split = (record.partition or "").rpartition("|")
-            if split in project.split_names() and (not model or model in project.model_names()):
-                nodes[Node(asset, record.partition)] = None
-    return list(nodes)
+    return list(dict.fromkeys([*lineage.line_to(SUBMISSION), *kept(lineage)]))
 
 
 def show_status(project: Project, out: Console, everything: bool) -> None:
@@ -42,7 +37,7 @@ def show_status(project: Project, out: Console, everything: bool) -> None:
     lineage = Lineage(project)
     table = Table("artifact", "standing", "why", "made", box=None)
     counts: Counter[str] = Counter()
-    for node in line_nodes(project):
+    for node in line_nodes(lineage):
         state = lineage.state(node)
         counts[state.standing] += 1
         record = project.store.record(node.asset, node.partition)
@@ -106,6 +101,17 @@ def show_model(project: Project, model: str, out: Console) -> None:
     for name, value in recipe.model_dump().items():
         table.add_row(name, str(value), VOCABULARY[name])
     out.print(table)
+    if project.store.record("interactions"):
+        out.print(_cost_in_words(recipe, project.store.read("interactions").interactions), highlight=False)
+
+
+def _cost_in_words(recipe: Recipe, interactions: Interactions) -> str:
+    """What a training on all current interactions takes, as the recipe estimates it."""
+    from recpipe.costs import Shape, in_words
+
+    cost = recipe.cost(Shape.of(interactions))
+    times = " an epoch" if "epochs" in type(recipe).model_fields else ""
+    return f"on the current interactions: about {in_words(cost.memory)}, {cost.seconds:.1f} CPU seconds{times}"
 
 
 def show_leaderboard(project: Project, split: str, out: Console) -> None:

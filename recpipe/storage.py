@@ -114,6 +114,11 @@ class Store:
         found = sorted((self.root / asset).glob(f"**/{RECORD}"))
         return [Record(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
 
+    def every_record(self) -> list[Record]:
+        """The records of all assets and partitions."""
+        folders = sorted(path for path in self.root.glob("*") if path.is_dir())
+        return [record for folder in folders for record in self.records(folder.name)]
+
     def folder(self, asset: str, partition: str | None = None) -> Path:
         """The files of what is current; raises `Missing`."""
         return self.place(asset, partition) / self.need(asset, partition).version
@@ -274,8 +279,16 @@ def file_digest(path: Path) -> str:
 
 
 def digest_of(value: Any) -> str:
-    """sha256 of a JSON-like value, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+    """sha256 of a JSON-like value, whatever the order of its keys; 1 and 1.0 are the same number."""
+    return hashlib.sha256(json.dumps(_plain(value), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _write_json(path: Path, value: Any) -> None:

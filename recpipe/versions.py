@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ast
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = Path(__file__).parent
 
@@ -35,6 +37,21 @@ def closure(modules: tuple[str, ...] | list[str]) -> set[str]:
     return found
 
 
+def defaults(module: str, class_name: str) -> dict[str, Any]:
+    """The default of every setting of a settings class, inherited ones included, by reading its source.
+
+    Only what is written as a plain value is found; a setting without default, or with a computed one, is left out.
+    """
+    found: dict[str, Any] = {}
+    source = _source(module)
+    bases, own = source.classes[class_name]
+    for base in bases:
+        home = module if base in source.classes else source.comes_from.get(base)
+        if home is not None:
+            found |= defaults(home, base)
+    return found | own
+
+
 def declares(module: str, name: str) -> bool:
     """Whether a class of the module sets the class attribute `name` to True."""
     return name in _source(module).switched_on
@@ -42,11 +59,17 @@ def declares(module: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class _Source:
-    """What one file says. switched_on: class attributes that are set to True."""
+    """What one file says.
+
+    switched_on: class attributes that are set to True. classes: bases and plain defaults of each class. comes_from: the
+    module of this project that a name is imported from.
+    """
 
     digest: str
     imports: tuple[str, ...]
     switched_on: frozenset[str]
+    classes: dict[str, tuple[tuple[str, ...], dict[str, Any]]]
+    comes_from: dict[str, str]
 
 
 def _source(module: str) -> _Source:
@@ -65,10 +88,42 @@ def _parsed(path: Path, modified: int) -> _Source:
         if isinstance(node.value, ast.Constant) and node.value.value is True
     }
     imports = tuple(name for node in nodes for name in _imported_by(node))
+    classes = {node.name: (_bases(node), _plain_defaults(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+    comes_from = {
+        alias.asname or alias.name: node.module or ""
+        for node in nodes
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("recpipe.")
+        for alias in node.names
+    }
     for node in nodes:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_text(statement)]
-    return _Source(hashlib.sha256(ast.dump(tree).encode()).hexdigest(), imports, frozenset(switched_on))
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return _Source(digest, imports, frozenset(switched_on), classes, comes_from)
+
+
+def _bases(node: ast.ClassDef) -> tuple[str, ...]:
+    return tuple(base.id for base in node.bases if isinstance(base, ast.Name))
+
+
+def _plain_defaults(node: ast.ClassDef) -> dict[str, Any]:
+    found = {}
+    for line in node.body:
+        if not isinstance(line, ast.AnnAssign) or not isinstance(line.target, ast.Name) or line.value is None:
+            continue
+        value = _default(line.value)
+        if "ClassVar" not in ast.unparse(line.annotation) and value is not None:
+            with suppress(ValueError):  # a computed default is not a plain value
+                found[line.target.id] = ast.literal_eval(value)
+    return found
+
+
+def _default(value: ast.expr) -> ast.expr | None:
+    """The default inside `Field(default, …)` or `Field(default=…)`, or the value itself."""
+    if not isinstance(value, ast.Call):
+        return value
+    named = [keyword.value for keyword in value.keywords if keyword.arg == "default"]
+    return next(iter([*value.args[:1], *named]), None)
 
 
 def _imported_by(node: ast.AST) -> list[str]:

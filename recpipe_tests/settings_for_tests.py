@@ -56,3 +56,7 @@ def tiny_recipe(name: str, **changes: Any) -> Recipe:
     kind = recipe_class(settings["recipe"])
     small = {**TINY, **TINY_OF.get(settings.pop("recipe"), {}), **changes}
     return kind(**settings | {key: value for key, value in small.items() if key in kind.model_fields})
+
+
+ITERATIVE = [name for name in model_names() if "epochs" in type(recipe_of(name)).model_fields]
+"""The models that learn in epochs."""

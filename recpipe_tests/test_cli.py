@@ -67,16 +67,18 @@ def test_a_build_killed_in_the_middle_of_training_goes_on_at_the_next_call(proje
     settings = project.conf / "models" / "mf.yaml"
     settings.write_text("recipe: mf\nepochs: 100000\npatience: 100000\nbatch_size: 64\n")
     process = subprocess.Popen([*COMMAND, "build"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not project.store.record("trained_model", "ease|holdout"):
-        time.sleep(0.2)
-    while time.monotonic() < deadline and not pool_is_held(project):
-        time.sleep(0.2)
-    assert pool_is_held(project)
-    time.sleep(1)  # mf, which comes after ease, is being trained now and will not end by itself
-    assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    try:
+        deadline = time.monotonic() + 240
+        while time.monotonic() < deadline and not project.store.record("trained_model", "ease|holdout"):
+            time.sleep(0.2)
+        while time.monotonic() < deadline and not pool_is_held(project):
+            time.sleep(0.2)
+        assert pool_is_held(project)
+        time.sleep(1)  # mf, which comes after ease, is being trained now and will not end by itself
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
     assert project.store.record("trained_model", "mf|holdout") is None
     settings.write_text("recipe: mf\nepochs: 2\n")
     done = run("build")

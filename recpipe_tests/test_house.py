@@ -22,10 +22,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ANYBODY = {"storage", "processes", "space", "vocabulary", "recpipe"}
 BELOW = {
     "data": set(),
-    "recipe": {"data"},
+    "costs": {"data"},
+    "recipe": {"costs", "data"},
     "scoring": {"recipe", "data"},
-    "training": {"recipe", "data"},
-    "models": {"training", "scoring", "recipe", "data"},
+    "training": {"recipe", "costs", "data"},
+    "models": {"training", "scoring", "recipe", "costs", "data"},
+    "claims": {"recipe", "costs", "data", "measuring", "progress"},
     "evaluation": {"scoring", "recipe", "data"},
     "blending": {"evaluation", "scoring", "data"},
     "validation": {"data"},
@@ -40,12 +42,13 @@ BELOW = {
     "references": {"settings"},
     "retention": {"settings", "references"},
     "lineage": {"settings", "sql_models", "versions", "models", "data"},
+    "upkeep": {"lineage", "settings"},
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "blending", "validation", "warehouse",
-              "sql_models", "lineage", "settings", "measuring", "progress"},
-    "showing": {"data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "lock",
-                "retention"},
+              "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
+    "showing": {"costs", "data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "lock",
+                "retention", "upkeep"},
     "defs": {"data", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing", "lock",
-             "retention"},
+             "retention", "upkeep"},
     "cli": {"data", "defs", "instance", "settings", "showing", "lock"},
 }  # fmt: skip
 

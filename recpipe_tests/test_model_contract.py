@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from recpipe.costs import Shape
 from recpipe.data.interactions import FloatArray, Histories, Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.catalog import family, recipe_class, recipe_modules
@@ -168,6 +169,36 @@ def test_the_docstring_names_a_source_with_its_year(name: str) -> None:
     kind = recipe_class(name)
     text = (kind.__doc__ or "") + (sys.modules[kind.__module__].__doc__ or "")
     assert re.search(r"\b(19|20)\d\d\b", text), f"{name}: say which paper, and of which year"
+
+
+def shape(users: int, films: int, events_a_user: int = 20) -> Shape:
+    counts = np.full(films, users * events_a_user // films, dtype=np.int64)
+    return Shape(np.full(users, events_a_user, dtype=np.int64), counts, rated=True)
+
+
+@every_recipe
+def test_the_cost_of_a_fit_is_estimated_and_its_docstring_says_from_what(name: str) -> None:
+    small = recipe_class(name)().cost(shape(1_000, 500))
+    assert small.memory > small.on_device >= 0
+    assert small.seconds > 0
+    assert type(small.memory) is int
+    assert len(recipe_class(name).cost.__doc__ or "") > 60
+    for larger in (shape(1_000, 500, 100), shape(50_000, 500), shape(1_000, 20_000)):
+        assert recipe_class(name)().cost(larger).memory >= small.memory
+    assert recipe_class(name)().cost(shape(50_000, 20_000, 100)).memory > 1.5 * small.memory
+    assert recipe_class(name)().cost(shape(50_000, 20_000, 100)).seconds > small.seconds
+
+
+@every_recipe
+def test_a_cost_is_estimated_where_there_is_nothing_to_learn_from(name: str) -> None:
+    nothing = Shape(np.zeros(3, dtype=np.int64), np.zeros(2, dtype=np.int64), rated=False)
+    assert recipe_class(name)().cost(nothing).memory >= 0
+
+
+@every_recipe
+def test_what_torch_learns_is_what_lies_on_a_gpu(name: str) -> None:
+    by_gradients = "epochs" in recipe_class(name).model_fields
+    assert (recipe_class(name)().cost(shape(1_000, 500)).on_device > 0) == by_gradients
 
 
 @every_recipe

@@ -88,6 +88,18 @@ def test_the_other_settings_are_valid():
     assert project.dataset().prepared_by()
 
 
+def test_a_memory_limit_is_a_positive_number_and_makes_no_model_stale(project):
+    conf(project, "run.yaml", "memory_limit: 1.5\n")
+    assert project.run().memory_budget == 1.5 * 2**30
+    limited = project.run().choices
+    conf(project, "run.yaml", "seed: 0\n")
+    assert project.run().memory_budget is None
+    assert project.run().choices == limited
+    conf(project, "run.yaml", "memory_limit: 0\n")
+    with pytest.raises(SettingsError, match=r"run\.yaml: memory_limit: .*greater than 0; 0 came"):
+        project.run()
+
+
 def test_a_build_that_names_no_model_makes_the_members_and_the_baselines(project):
     conf(project, "models/popularity.yaml", "recipe: popularity\n")
     conf(project, "models/mf.yaml", "recipe: mf\n")
@@ -101,3 +113,17 @@ def test_a_baseline_that_is_no_model_is_refused_with_the_nearest(project):
     conf(project, "run.yaml", "baselines: [eese]\n")
     with pytest.raises(SettingsError, match=r"run\.yaml: baselines: no model 'eese'; did you mean 'ease'"):
         project.run()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("nightly: {at: '25:00'}\n", r"automation\.yaml: nightly\.at: .*'25:00' came"),
+        ("nightly: {time_zone: Europe/Berlim}\n", r"nightly\.time_zone: .*did you mean 'Europe/Berlin'"),
+        ("look_ever: 3\n", r"look_ever: no such setting; did you mean 'look_every'"),
+    ],
+)
+def test_automation_that_cannot_be_is_refused(project, text, told):
+    conf(project, "automation.yaml", text)
+    with pytest.raises(SettingsError, match=told):
+        project.automation()

@@ -3,6 +3,7 @@
 import pytest
 
 from recpipe import versions
+from recpipe.models.catalog import class_name, recipe_class, recipe_modules
 
 
 @pytest.fixture
@@ -46,3 +47,10 @@ def test_a_recipe_that_declares_features_is_found_without_importing_it(package):
     (package / "recipe.py").write_text("class R:\n    uses_features: ClassVar[bool] = True\n")
     assert versions.declares("recpipe.recipe", "uses_features")
     assert not versions.declares("recpipe.high", "uses_features")
+
+
+@pytest.mark.parametrize("name", sorted(recipe_modules()))
+def test_the_defaults_read_from_the_source_are_the_recipes_own(name):
+    fields = recipe_class(name).model_fields
+    own = {key: field.get_default() for key, field in fields.items() if not field.is_required()}
+    assert versions.defaults(recipe_modules()[name], class_name(name)) == own

@@ -9,7 +9,10 @@ fi
 # takes either the variable or the workspace that `dagster dev` hands it, and stops at both.
 dagster() {
     case "${1:-}" in
-        asset) DAGSTER_MODULE_NAME="${DAGSTER_MODULE_NAME:-recpipe.defs.definitions}" command dagster "$@" ;;
+        asset)
+            "$VIRTUAL_ENV/bin/python" -m recpipe.defs.partitions  # the YAML files of now are the partitions
+            DAGSTER_MODULE_NAME="${DAGSTER_MODULE_NAME:-recpipe.defs.definitions}" command dagster "$@"
+            ;;
         *) command dagster "$@" ;;
     esac
 }

@@ -48,7 +48,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
         try:
             built = build(project, goals, instance)
         except BuildFailed as failed:
-            failure, built = failed, shown.built
+            failure, built = failed, failed.built
     out.print(f"{len(built.ran)} steps run, {len(built.current)} current, {time.monotonic() - started:.0f} s")
     for node, reason in built.failed.items():
         out.print(f"[red]failed[/red] {escape(f'{node}: {reason}')}", highlight=False, soft_wrap=True)

@@ -1,10 +1,10 @@
 """Great Expectations' outcomes as Dagster check results, and its Data Docs as pages beside the artifacts."""
 
-import warnings
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from recpipe.defs.betas import accepted
 from recpipe.settings import Project
 
 if TYPE_CHECKING:
@@ -15,9 +15,7 @@ def blocking_check(
     name: str, asset: str, description: str, partitions: dg.PartitionsDefinition | None = None
 ) -> dg.AssetCheckSpec:
     """A check that an asset's own step carries out before it publishes anything."""
-    with warnings.catch_warnings():
-        # checks by partition are a preview in this release; without them one bad split would hold back all splits
-        warnings.simplefilter("ignore", dg.PreviewWarning)
+    with accepted():  # checks by partition: without them one bad split would hold back all splits
         return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=True, partitions_def=partitions)
 
 

@@ -5,20 +5,29 @@ import dagster as dg
 from recpipe.defs.assets.data import interactions, raw, split, tables
 from recpipe.defs.assets.models import evaluation_report, leaderboard, trained_model
 from recpipe.defs.assets.submission import ensemble, ensemble_submission
+from recpipe.defs.automation import following, following_sensor
 from recpipe.defs.io import ArtifactIO
+from recpipe.defs.nightly import nightly, nightly_schedule
+from recpipe.defs.sources import SOURCES, sources_sensor
+from recpipe.defs.watch import alarm_sensor, fresh, freshness, freshness_schedule
 
+line = [
+    raw,
+    *tables(),
+    interactions,
+    split,
+    trained_model,
+    evaluation_report,
+    leaderboard,
+    ensemble,
+    ensemble_submission,
+]
 defs = dg.Definitions(
-    assets=[
-        raw,
-        *tables(),
-        interactions,
-        split,
-        trained_model,
-        evaluation_report,
-        leaderboard,
-        ensemble,
-        ensemble_submission,
-    ],
+    assets=[*SOURCES, *following(line)],
+    asset_checks=[fresh],
+    jobs=[nightly, freshness],
+    schedules=[nightly_schedule(), freshness_schedule],
+    sensors=[following_sensor(), sources_sensor(), alarm_sensor()],
     resources={"io_manager": ArtifactIO()},
     executor=dg.in_process_executor,
 )

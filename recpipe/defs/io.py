@@ -1,7 +1,6 @@
 """How assets meet the artifact store: the body stages an artifact, the io manager publishes it and reads it back."""
 
 import shutil
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +8,13 @@ from typing import Any
 
 import dagster as dg
 
+from recpipe.defs.betas import accepted
+from recpipe.defs.retrying import again
 from recpipe.lineage import Lineage, Node, Versions
 from recpipe.progress import listening
 from recpipe.settings import Project
 from recpipe.storage import Artifact, Missing, Record, digest_of
+from recpipe.upkeep import begin_attempt, end_attempt
 
 
 class ArtifactIO(dg.IOManager):
@@ -22,7 +24,9 @@ class ArtifactIO(dg.IOManager):
         """Make what the step staged the current version."""
         project = Project.here()
         store = project.store
-        store.publish(obj)
+        with again(obj.name):
+            store.publish(obj)
+        end_attempt(project, Node(obj.asset, obj.partition))
         if obj.asset == "trained_model" and obj.partition:
             shutil.rmtree(project.checkpoints(obj.partition), ignore_errors=True)  # nobody needs to go on from them
         context.add_output_metadata({"folder": dg.MetadataValue.path(store.folder(obj.asset, obj.partition))})
@@ -30,8 +34,10 @@ class ArtifactIO(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> Any:
         """The current artifact of the upstream asset and partition."""
         partition = context.asset_partition_key if context.has_asset_partitions else None
+        name = context.asset_key.to_user_string()
         try:
-            return Project.here().store.read(context.asset_key.to_user_string(), partition)
+            with again(name):
+                return Project.here().store.read(name, partition)
         except Missing as missing:
             raise dg.Failure(str(missing)) from missing
 
@@ -45,6 +51,7 @@ class Making:
         name = asset or context.asset_key.to_user_string()
         self.node = Node(name, context.partition_key if context.has_partition_key else None)
         self._inputs: Versions = self.lineage.versions(self.node)
+        begin_attempt(self.lineage, self.node)
 
     def checkpoints(self) -> Path:
         """Where this model's training keeps what must survive a kill: other inputs, another folder."""
@@ -75,8 +82,7 @@ def output(record: Record, output_name: str = "result", views: Mapping[str, Any]
     metadata = {name: as_metadata(value) for name, value in record.figures.items()} | dict(views or {})
     if record.notes:
         metadata["notes"] = dg.MetadataValue.md("\n".join(f"- {note}" for note in record.notes))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # own data versions are a beta; the early cut-off rests on them
+    with accepted():  # own data versions: the early cut-off rests on them
         return dg.Output(
             record, output_name=output_name, metadata=metadata, data_version=dg.DataVersion(record.content)
         )

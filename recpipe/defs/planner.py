@@ -4,7 +4,7 @@ One run cannot hold assets of different partition definitions; so the planner ru
 in process. The runs stand in the UI like any other and can be executed again there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from functools import cache
 
 import dagster as dg
 
+from recpipe.defs.partitions import register
 from recpipe.lineage import Lineage, Node, Standing, State
 from recpipe.lock import only_builder
 from recpipe.processes import lives, this_process
@@ -19,9 +20,9 @@ from recpipe.progress import tell
 from recpipe.retention import remove, waste
 from recpipe.settings import Project
 from recpipe.space import NoSpace, advised
+from recpipe.upkeep import SOFT
 
-SOFT = frozenset({"leaderboard", "ensemble", "ensemble_submission"})
-"""Steps that go on without a model that failed, and say so."""
+OUT_OF_DATE = frozenset({Standing.MISSING, Standing.STALE})
 
 RAW = ("raw_ratings", "raw_items")
 """Read together: one reading of the source yields both."""
@@ -36,10 +37,6 @@ _WALKING: ContextVar[bool] = ContextVar("walking", default=False)
 """Whether a build further up in this process already makes what the submission needs."""
 
 
-class BuildFailed(RuntimeError):
-    """A step that the goal cannot do without has failed."""
-
-
 @dataclass
 class Built:
     """What a build did: steps run with their seconds, steps that failed, steps left out because of these."""
@@ -50,10 +47,16 @@ class Built:
     left_out: dict[Node, Node] = field(default_factory=dict)
 
 
-def build(
-    project: Project, goals: Sequence[Node], instance: dg.DagsterInstance, *, rebuild_stale: bool = True
-) -> Built:
-    """Make the goals and what they need: what is missing, and what is stale where `rebuild_stale`.
+class BuildFailed(RuntimeError):
+    """A step that the goal cannot do without has failed. built: what was done all the same."""
+
+    def __init__(self, message: str, built: Built) -> None:
+        super().__init__(message)
+        self.built = built
+
+
+def build(project: Project, goals: Sequence[Node], instance: dg.DagsterInstance, *, rebuild_all: bool = False) -> Built:
+    """Make the goals and what they need: what is missing and what is stale; what is current too where `rebuild_all`.
 
     A failed step never stops steps that do not need it. At the end goes what the policy of retention does not keep, but
     for what models and splits left whose YAML is gone. Raises `BuildFailed` where a goal could not be made.
@@ -62,14 +65,14 @@ def build(
         end_dead_runs(instance)
         token = _WALKING.set(True)
         try:
-            built = _Walk(project, instance, rebuild_stale).to(goals)
+            built = _Walk(project, instance, set(Standing) if rebuild_all else OUT_OF_DATE).to(goals)
         finally:
             _WALKING.reset(token)
         remove(project, waste(project, datetime.now(UTC), ghosts=False))
     lost = [goal for goal in goals if goal in built.failed or goal in built.left_out]
     if lost:
         causes = "\n".join(f"  {node}: {reason}" for node, reason in built.failed.items())
-        raise BuildFailed(f"not made: {', '.join(map(str, lost))}. What failed:\n{causes}")
+        raise BuildFailed(f"not made: {', '.join(map(str, lost))}. What failed:\n{causes}", built)
     return built
 
 
@@ -82,14 +85,14 @@ def build_needs(project: Project, instance: dg.DagsterInstance) -> Built:
         return Built()
     with only_builder(project):
         end_dead_runs(instance)
-        return _Walk(project, instance, rebuild_stale=False).needs_of(Node("ensemble_submission"))
+        return _Walk(project, instance, {Standing.MISSING}).needs_of(Node("ensemble_submission"))
 
 
 class _Walk:
-    def __init__(self, project: Project, instance: dg.DagsterInstance, rebuild_stale: bool) -> None:
+    def __init__(self, project: Project, instance: dg.DagsterInstance, wanted: Collection[Standing]) -> None:
         self.lineage = Lineage(project)
         self.instance = instance
-        self.wanted = {Standing.MISSING, Standing.STALE} if rebuild_stale else {Standing.MISSING}
+        self.wanted = wanted
         self.built = Built()
 
     def to(self, goals: Sequence[Node]) -> Built:
@@ -107,7 +110,9 @@ class _Walk:
         lost = {need: self.built.failed.get(need, "") for need in self.lineage.upstream(goal)
                 if need in self.built.failed or need in self.built.left_out}  # fmt: skip
         if lost:
-            raise BuildFailed(f"{goal} needs {', '.join(map(str, lost))}: {'; '.join(self.built.failed.values())}")
+            raise BuildFailed(
+                f"{goal} needs {', '.join(map(str, lost))}: {'; '.join(self.built.failed.values())}", self.built
+            )
         return self.built
 
     def _line(self, goal: Node) -> list[Node]:
@@ -121,6 +126,8 @@ class _Walk:
     def _visit(self, node: Node, remaining: list[Node]) -> None:
         done = self.built
         if node in done.failed or node in done.left_out or node in done.ran:
+            return
+        if node.asset in RAW and any(other.asset in RAW for other in done.ran):
             return
         broken = [need for need in self.lineage.upstream(node) if need in done.failed or need in done.left_out]
         if broken and (node.asset not in SOFT or not _has_a_member(node, broken, self.lineage)):
@@ -155,6 +162,7 @@ def _has_a_member(node: Node, broken: list[Node], lineage: Lineage) -> bool:
 def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
     """Materialise one asset and partition in this process; the error's text where it failed."""
     assets = RAW if node.asset in RAW else (node.asset,)
+    register(Project.here(), instance)
     outcome = _whole_job().execute_in_process(
         asset_selection=[dg.AssetKey(asset) for asset in assets],
         partition_key=node.partition,

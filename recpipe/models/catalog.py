@@ -27,10 +27,15 @@ def family(name: str) -> str:
     return _module(name).split(".")[-2]
 
 
+def class_name(name: str) -> str:
+    """What a recipe's class is called: its file's name in CamelCase."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
 def recipe_class(name: str) -> type[Recipe]:
     """The recipe's class; imports its module. Raises `LookupError` that names the nearest recipes."""
     module = importlib.import_module(_module(name))
-    wanted = "".join(word.capitalize() for word in name.split("_"))
+    wanted = class_name(name)
     found = getattr(module, wanted, None)
     if not (isinstance(found, type) and issubclass(found, Recipe)):
         raise LookupError(f"{module.__name__} has no recipe {wanted}: the class is the file's name in CamelCase")

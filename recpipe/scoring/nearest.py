@@ -38,7 +38,7 @@ class Sums:
         return Sums(self.weighted.T, self.weights.T, self.counts.T)
 
 
-_CHUNK = 1024
+CHUNK = 1024
 _CELLS = 2**20
 """Cells gathered at once: 4 MiB, which stay in the processor's cache."""
 
@@ -51,10 +51,10 @@ def similarities(rows: sparse.csr_matrix, others: sparse.csr_matrix, measure: st
     cosine of the whole rows. Row by row: one row's result does not depend on the others asked about.
     """
     found = np.zeros((rows.shape[0], others.shape[0]), dtype=np.float32)
-    for start in range(0, others.shape[0], _CHUNK):
-        chunk = others[start : start + _CHUNK]
+    for start in range(0, others.shape[0], CHUNK):
+        chunk = others[start : start + CHUNK]
         between = _whole_cosine(rows, chunk) if measure == "history_cosine" else _on_common(rows, chunk, measure)
-        found[:, start : start + _CHUNK] = between
+        found[:, start : start + CHUNK] = between
     return found
 
 

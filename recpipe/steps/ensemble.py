@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from recpipe.data.features import ItemFeatures
 from recpipe.data.parts import HeldOut
 from recpipe.evaluation.metrics import METRICS, Targets, parse_metric
 from recpipe.evaluation.ranking import Masker, Ranking, rank, release_year_filter
+from recpipe.lineage import Lineage, Standing, model_node
 from recpipe.progress import tell
 from recpipe.recipe import Scorer
 from recpipe.settings import Project
@@ -44,7 +46,12 @@ def choose_ensemble(project: Project) -> Chosen:
     lists = member_lists(scorers, parts.valid, settings, masker)
     chosen = choose(lists, parts.valid.targets, settings, split_digest=parts.digest(), seed=project.run().seed)
     tested = _on_test(chosen, scorers, parts.test, settings, masker)
-    notes = [chosen.verdict, *(f"{member} is not trained and was left out" for member in absent)]
+    notes = [
+        chosen.verdict,
+        *(f"{member} is not trained and was left out" for member in absent),
+        *(f"{member} is in ensemble.yaml, but its YAML is gone: left out" for member in project.removed_members()),
+        *stale_members(project, scorers, settings.split),
+    ]
     figures = {
         "used": chosen.used,
         "kept": chosen.kept,
@@ -53,6 +60,17 @@ def choose_ensemble(project: Project) -> Chosen:
         f"test {settings.metric}": tested,
     }
     return Chosen(chosen, figures, tuple(notes))
+
+
+def stale_members(project: Project, members: Iterable[str], split: str) -> list[str]:
+    """A sentence for each member whose training is not current: its last good version is what was used."""
+    lineage = Lineage(project)
+    states = [lineage.state(model_node(member, split)) for member in members]
+    return [
+        f"{state.node} is stale ({', '.join(state.why)} changed) and was used as it is"
+        for state in states
+        if state.standing is Standing.STALE
+    ]
 
 
 def member_lists(

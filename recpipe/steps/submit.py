@@ -12,9 +12,9 @@ from recpipe.blending.blend import Blend, blend
 from recpipe.blending.submission import SUBMISSION_FILE, Submission
 from recpipe.data.parts import Parts
 from recpipe.evaluation.ranking import Ranking, rank
-from recpipe.lineage import FULL, Lineage, Standing, model_node
+from recpipe.lineage import FULL
 from recpipe.settings import Project
-from recpipe.steps.ensemble import year_masker
+from recpipe.steps.ensemble import stale_members, year_masker
 from recpipe.storage import replace_text
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def submission(project: Project) -> Submitted:
         ranking, np.array(ids.raw_users(histories.users)), np.array(ids.raw_items(np.arange(ids.n_items)))
     )
     figures = {"users": len(histories), "films a user": settings.k, "members": chosen.used, **_spread(ranking)}
-    return Submitted(made, figures, (chosen.verdict, *_stale(project, chosen)))
+    return Submitted(made, figures, (chosen.verdict, *stale_members(project, chosen.used, FULL)))
 
 
 def validated(project: Project, made: Submission) -> Outcome:
@@ -68,13 +68,3 @@ def publish_file(project: Project, folder: Path) -> None:
 
 def _spread(ranking: Ranking) -> dict[str, Any]:
     return {"films recommended to somebody": len(np.unique(ranking.items))}
-
-
-def _stale(project: Project, chosen: Blend) -> list[str]:
-    lineage = Lineage(project)
-    states = [lineage.state(model_node(member, FULL)) for member in chosen.used]
-    return [
-        f"{state.node} is stale ({', '.join(state.why)} changed) and was used as it is"
-        for state in states
-        if state.standing is Standing.STALE
-    ]

@@ -15,6 +15,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
+from recpipe.claims import room_for
 from recpipe.data.parts import Parts
 from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.evaluate import validator
@@ -80,12 +81,14 @@ def train(
     settings: RunSettings,
     epochs: int | None = None,
     checkpoints: Path | None = None,
+    claims: Path | None = None,
 ) -> TrainedModel:
     """Fit on the training part; early stopping sees the validation part, nothing sees the test part.
 
     epochs: learn for exactly so many, without validation: the refit on all the data. checkpoints: a folder that belongs
     to exactly these inputs; what a killed call has left there is taken up. While another process trains in it, this
-    one trains without.
+    one trains without. claims: the folder in which trainings claim memory; what is in the way there is waited for.
+    Raises `claims.TooLarge` before anything starts.
     """
     journal = Journal(listener=lambda **numbers: tell(event="training", **numbers))
     has_valid = epochs is None and len(parts.valid) > 0
@@ -95,12 +98,12 @@ def train(
             device=device(settings.device),
             epochs=epochs,
             time_budget=settings.time_budget,
-            memory_budget=_free_memory(),
+            memory_budget=settings.memory_budget,
             checkpoints=Checkpoints(folder, settings.checkpoint_every) if folder else None,
             report=journal.report,
             validate=validator(parts.valid, settings.metric) if has_valid else None,
         )
-        with Measured() as measured, _threads(settings.threads):
+        with room_for(recipe, training_set, run, claims), Measured() as measured, _threads(settings.threads):
             scorer = recipe.fit(training_set, run)
     closing = journal.closing
     parameters = closing.get("parameters", parameter_count(scorer))
@@ -211,12 +214,6 @@ def _looked_at(scorer: Scorer, parts: Parts) -> list[str]:
     if isinstance(scorer, SameForAll):  # popularity is meant to give one list to all
         return [finding for finding in findings if "same list" not in finding]
     return findings
-
-
-def _free_memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().available)
 
 
 def _library_versions() -> dict[str, str]:

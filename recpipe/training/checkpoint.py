@@ -70,7 +70,8 @@ class Keeper:
 def write(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
     """Write beside, flush to the disk, rename. told: what JSON knows; whole numbers of any size."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # copies, since safetensors refuses tied weights, which share their memory; on the CPU, where there is room
+    on_cpu = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     text = json.dumps(told)
     beside = path.with_name(f"{path.name}.new")  # one name: what a kill leaves here is overwritten
     try:

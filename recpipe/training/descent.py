@@ -46,16 +46,16 @@ class Descent:
         others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
         groups = [{"params": weights, "weight_decay": schedule.weight_decay}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
-        return cls(network, optimizer, schedule.clip_norm, device, _counters=_persistent_buffers(network))
+        return cls(network, optimizer, schedule.clip_norm, device, _counters=_counters(network))
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Change the weights; returns the loss before and the norm of its gradient before clipping, both 0-d.
 
         A batch that does not fit into the GPU's memory is halved until its parts fit, and so are all that follow. The
         gradient is that of the whole: the mean of the parts', weighed by rows. Where a loss is a mean over something
-        else, the targets of windows for instance, that weighing is close and not exact. What the loss counts in
-        buffers, it counts once a step. Raises `torch.OutOfMemoryError` where a single row does not fit or the network
-        is not divisible.
+        else, the targets of windows for instance, that weighing is close and not exact. What the loss counts in buffers
+        of one number, it counts once a step. Raises `torch.OutOfMemoryError` where a single row does not fit or the
+        network is not divisible.
         """
         if self.device == "cuda":
             batch = tuple(tensor.pin_memory().to("cuda", non_blocking=True) for tensor in batch)
@@ -116,11 +116,11 @@ def _divided(batch: Batch, at_once: int | None) -> list[Batch]:
     return list(zip(*columns, strict=True))
 
 
-def _persistent_buffers(network: nn.Module) -> list[tuple[nn.Module, str]]:
-    stored = network.state_dict().keys()
+def _counters(network: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Buffers of one number, each with the module that has it."""
     return [
         (module, name)
-        for prefix, module in network.named_modules()
-        for name, _ in module.named_buffers(recurse=False)
-        if f"{prefix}.{name}".lstrip(".") in stored
+        for module in network.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+        if buffer.numel() == 1
     ]

@@ -32,7 +32,10 @@ class Journal:
         if "epoch" in numbers:
             self.epochs.append(numbers)
         else:
+            notes = [self.closing.get("note", ""), numbers.get("note", "")]
             self.closing.update(numbers)
+            if all(notes):  # no note makes another one forgotten
+                self.closing["note"] = notes[0] if notes[1] in notes[0] else "; ".join(notes)
         if numbers.get("epoch", math.inf) > self.closing.get("resumed_from", 0):
             self.listener(**numbers)
 

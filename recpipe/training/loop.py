@@ -165,7 +165,7 @@ class _Fit:
         try:
             self.keeper.keep(self.state.tensors(), self.state.figures())
         except OSError as error:
-            self.run.report(note=f"no checkpoint could be kept after epoch {self.state.epoch}: {error}")
+            self.run.report(note=f"a checkpoint could not be kept: {error}")
 
 
 def _taken_up(state: State, schedule: Schedule, run: Run) -> Keeper | None:

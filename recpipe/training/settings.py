@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from recpipe.costs import Shape
 from recpipe.recipe import NetworkRecipe, Recipe
 
 
@@ -41,3 +42,11 @@ class GradientRecipe(Recipe):
 
 class GradientNetworkRecipe(GradientRecipe, NetworkRecipe):
     """Learned by gradients, and the scorer keeps the network."""
+
+    def parameter_count(self, shape: Shape) -> int:
+        """Of the network for data of this shape; it is built without memory."""
+        import torch
+
+        with torch.device("meta"):
+            network = self.network(shape.n_users, shape.n_items)
+        return sum(parameter.numel() for parameter in network.parameters())

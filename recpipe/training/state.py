@@ -59,7 +59,7 @@ class State:
         """Weights, best weights, optimiser, torch's random numbers; weights that are the best are there once."""
         held = {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
         if self.best.epoch != self.epoch:
-            held |= {f"network.{name}": tensor for name, tensor in _copy(self.descent.network).items()}
+            held |= {f"network.{name}": tensor for name, tensor in self.descent.network.state_dict().items()}
         for index, moments in self.descent.optimizer.state_dict()["state"].items():
             held |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
         held["random.cpu"] = torch.get_rng_state()

@@ -1,5 +1,6 @@
 """SIGKILL in the middle of a training: the next build goes on from the checkpoint and ends with the same artifact."""
 
+import io
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import dagster as dg
 import pytest
 import yaml
 from filelock import FileLock
+from rich.console import Console
 
 from recpipe.lineage import Node, model_node
 from recpipe.progress import listening
@@ -131,6 +133,17 @@ def test_while_another_process_trains_from_the_same_inputs_no_checkpoints_are_ke
     with FileLock(left.parent / "training.lock"):
         interrupted(monkeypatch, planner, instance, after=3)  # from the start: epoch 3 comes
         assert left.read_bytes() == before
+
+
+def test_a_build_shows_where_a_training_goes_on_and_what_its_notes_say(project, planner):
+    from recpipe.defs.building import _Shown
+
+    out = Console(file=io.StringIO(), width=200)
+    with _Shown(project, out) as shown:
+        shown.hear({"event": "training", "resumed_from": 7})
+        shown.hear({"event": "training", "note": "a batch of [64] did not fit"})
+    assert "training goes on after epoch 7" in out.file.getvalue()
+    assert "a batch of [64] did not fit" in out.file.getvalue()
 
 
 def test_a_model_that_learns_in_one_step_leaves_nothing_behind(built, planner, instance):

@@ -61,6 +61,13 @@ def test_a_changed_yaml_reruns_that_model_and_what_depends_on_it_and_nothing_els
     assert ran <= always | {"trained_model[mf|full]", "ensemble_submission"}
 
 
+def test_a_default_written_out_and_keys_in_another_order_rerun_nothing(built, planner, instance):
+    settings = yaml.safe_load((built.conf / "models" / "ease.yaml").read_text())
+    written_out = {"precision": "float64", "regularization": int(settings["regularization"]), "recipe": "ease"}
+    (built.conf / "models" / "ease.yaml").write_text(yaml.safe_dump(written_out, sort_keys=False))
+    assert planner.build(built, GOALS, instance).ran == []
+
+
 def test_a_delivery_with_the_same_rows_reruns_the_reading_alone(built, planner, instance):
     ratings = next((built.conf.parent / "delivery").glob("train_ratings.csv"))
     ratings.write_bytes(ratings.read_bytes().replace(b"\n", b"\r\n"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from recpipe.costs import Shape
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.linear import ease
@@ -60,7 +61,14 @@ def test_scores_are_the_sum_of_the_watched_films_rows() -> None:
     )
 
 
-def test_a_catalogue_beyond_the_memory_budget_is_refused_before_it_starts() -> None:
-    with pytest.raises(MemoryError, match=r"12 films want .* precision: float32"):
-        Ease().fit(watched(), Run(memory_budget=12 * 12 * 12 - 1))
-    Ease().fit(watched(), Run(memory_budget=12 * 12 * 12))
+def test_the_estimate_holds_the_inverse_beside_the_weights_or_the_gram_matrix_sparse_and_dense() -> None:
+    few_together = Shape(np.full(1_000, 2), np.full(10_000, 1))
+    all_together = Shape(np.full(1_000, 500), np.full(10_000, 50))
+    assert Ease().cost(few_together).memory == pytest.approx(12 * 10_000**2, rel=0.1)
+    assert Ease().cost(all_together).memory == pytest.approx(20 * 10_000**2, rel=0.1)
+    assert Ease(precision="float32").cost(all_together).memory == pytest.approx(12 * 10_000**2, rel=0.1)
+
+
+def test_who_has_too_little_memory_is_told_of_float32_and_item_knn() -> None:
+    assert "precision: float32" in Ease.memory_hint
+    assert "item_knn" in Ease.memory_hint

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recpipe.costs import Shape
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.neighbours.knn_basic import KnnBasic
@@ -86,7 +87,7 @@ def test_ratings_of_a_film_in_small_groups_give_the_same_predictions(monkeypatch
     scorer = KnnBasic(neighbours=3).fit(train, Run())
     whole = scorer.scores(histories)
     monkeypatch.setattr(nearest, "_CELLS", 1)
-    monkeypatch.setattr(nearest, "_CHUNK", 4)
+    monkeypatch.setattr(nearest, "CHUNK", 4)
     np.testing.assert_allclose(scorer.scores(histories), whole, rtol=1e-6)
 
 
@@ -122,9 +123,11 @@ def test_similarities_that_compare_ratings_are_refused_where_there_are_none() ->
         KnnBasic().fit(rated(), Run()).scores(without.histories())
 
 
-def test_similarities_between_films_beyond_the_memory_budget_are_refused() -> None:
-    with pytest.raises(MemoryError, match="based_on: users"):
-        KnnBasic(based_on="items").fit(rated(), Run(memory_budget=4 * 9 * 9 - 1))
+def test_similarities_between_films_are_in_the_estimate() -> None:
+    many = Shape(np.full(100, 10), np.full(20_000, 1))
+    beside_users = KnnBasic(based_on="items").cost(many).memory - KnnBasic().cost(many).memory
+    assert 4 * 20_000**2 < beside_users < 2 * 4 * 20_000**2
+    assert "based_on: users" in KnnBasic.memory_hint
 
 
 @pytest.mark.skipif(not MOVIELENS.exists(), reason="../shared/data is not beside the checkout")

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recpipe.costs import Cost, Shape
 from recpipe.data.interactions import Histories, Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import NetworkRecipe, Recipe, Run, Scorer, UnknownUsers
@@ -43,6 +44,9 @@ class Toy(NetworkRecipe):
     def fit(self, train: TrainingSet, run: Run) -> Scorer:
         raise NotImplementedError
 
+    def cost(self, shape: Shape) -> Cost:
+        raise NotImplementedError
+
     def network(self, n_users: int, n_items: int) -> ToyNetwork:
         assert (n_users, n_items) == (N_USERS, N_ITEMS)
         return ToyNetwork()
@@ -50,6 +54,9 @@ class Toy(NetworkRecipe):
 
 class Plain(Recipe):
     def fit(self, train: TrainingSet, run: Run) -> Scorer:
+        raise NotImplementedError
+
+    def cost(self, shape: Shape) -> Cost:
         raise NotImplementedError
 
 

@@ -1,8 +1,12 @@
 """One model on one split, without Dagster."""
 
+import json
+
 import numpy as np
 import pytest
 
+from recpipe.claims import TooLarge
+from recpipe.costs import Cost
 from recpipe.data.training_set import TrainingSet
 from recpipe.lineage import Lineage
 from recpipe.models.factors.mf import Mf
@@ -27,6 +31,9 @@ class Constant(Recipe):
     def fit(self, train, run):
         return ItemWeights(np.zeros((train.n_items, train.n_items), dtype=np.float32))
 
+    def cost(self, shape):
+        return Cost(4 * shape.n_items**2, 0.0)
+
 
 def fitted(recipe, parts, **circumstances):
     return train(recipe, parts, TrainingSet(parts.train), RunSettings(device="cpu", threads=1), **circumstances)
@@ -41,6 +48,28 @@ def test_a_trained_model_comes_back_from_its_folder_with_the_same_scores(parts, 
     assert again.recipe == trained.recipe
     assert [row["epoch"] for row in again.journal.epochs] == [1, 2]
     assert again.figures == trained.figures
+
+
+def test_a_model_beyond_the_memory_limit_is_refused_before_it_starts_and_told_what_to_set(parts, monkeypatch):
+    monkeypatch.setattr(Ease, "fit", lambda *_: pytest.fail("it was started"))
+    few_bytes = RunSettings(device="cpu", threads=1, memory_limit=0.01)
+    told = r"ease: about \d+ MiB of memory are wanted, and 10 MiB may be taken \(memory_limit.*precision: float32"
+    with pytest.raises(TooLarge, match=told):
+        train(Ease(), parts, TrainingSet(parts.train), few_bytes)
+
+
+def test_a_fit_holds_its_claim_while_it_runs_and_no_longer(parts, tmp_path, monkeypatch):
+    seen = []
+    fit = Constant.fit
+
+    def looking(self, data, run):
+        seen.extend(json.loads(path.read_text())["what"] for path in tmp_path.glob("*.json"))
+        return fit(self, data, run)
+
+    monkeypatch.setattr(Constant, "fit", looking)
+    fitted(Constant(), parts, claims=tmp_path)
+    assert seen == ["constant"]
+    assert list(tmp_path.glob("*.json")) == []
 
 
 def test_figures_tell_time_memory_size_and_where_training_stopped(parts):

@@ -13,13 +13,18 @@ from torch import Tensor, nn
 from recpipe.recipe import Checkpoints, Run
 from recpipe.training.batches import Stream
 from recpipe.training.descent import Descent, Learner
+from recpipe.training.journal import Journal
 from recpipe.training.loop import learn, seeded
 from recpipe.training.settings import Schedule
+from recpipe_tests.settings_for_tests import ITERATIVE, tiny_recipe
+from recpipe_tests.test_model_contract import few_ratings
 
 ROWS, WIDTH = 21, 4
 FEATURES = torch.from_numpy(np.random.default_rng(5).normal(size=(ROWS, WIDTH)).astype(np.float32))
 TARGETS = FEATURES @ torch.tensor([1.0, -2.0, 0.5, 3.0]) + 0.7
 SCALE = torch.tensor([2.0, 0.5])
+EXACT = {"bpr", "lightgcn", "mf", "neumf"}
+"""Their loss is a mean over the rows, without random numbers; that of windows is one over their targets."""
 SCHEDULE = Schedule(epochs=3, learning_rate=0.05, weight_decay=0.1, clip_norm=100.0)
 
 
@@ -85,7 +90,7 @@ def test_the_size_that_fitted_is_remembered_and_the_parts_are_about_equal() -> N
     assert network.seen[-1] == 4
 
 
-def test_what_a_loss_counts_in_buffers_is_counted_once_a_step() -> None:
+def test_what_a_loss_counts_in_a_buffer_is_counted_once_a_step() -> None:
     network = small(5)
     stepped(network, 3)
     assert network.steps.item() == 3
@@ -135,3 +140,30 @@ def test_the_size_that_fitted_survives_a_kill(tmp_path: Path) -> None:
     assert (resumed.refused, resumed.seen) == (0, [6, 5, 5, 5])
     assert torch.equal(resumed.line.weight, undisturbed.line.weight)
     assert sum("note" in numbers for numbers in reports) == 1
+
+
+@pytest.mark.parametrize("model", ITERATIVE)
+def test_every_recipe_learns_in_parts_what_it_learns_in_whole_batches(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = tiny_recipe(model, epochs=3, batch_size=16, dropout=0.0)
+    whole, parts = Journal(), Journal()
+    recipe.fit(few_ratings(), Run(seed=5, report=whole.report))
+    of = Descent.of
+
+    def on_a_small_device(network: Learner, schedule: Schedule, device: str) -> Descent:
+        loss = network.loss
+
+        def limited(*batch: Tensor) -> Tensor:
+            if len(batch[0]) > 5:
+                raise torch.OutOfMemoryError("CUDA out of memory, says the test")
+            return loss(*batch)
+
+        network.loss = limited
+        return of(network, schedule, device)
+
+    monkeypatch.setattr(Descent, "of", on_a_small_device)
+    recipe.fit(few_ratings(), Run(seed=5, report=parts.report))
+    assert "at most 4 are computed at once" in parts.closing["note"]
+    losses, in_parts = ([row["loss"] for row in journal.epochs] for journal in (whole, parts))
+    assert in_parts == pytest.approx(losses, rel=1e-5 if model in EXACT else 0.01)

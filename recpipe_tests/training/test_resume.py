@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from recpipe.data.interactions import Interactions
-from recpipe.data.training_set import TrainingSet
 from recpipe.models.factors.mf import Mf
+from recpipe.models.neural import neumf
 from recpipe.recipe import Checkpoints, Recipe, Run, Scorer
 from recpipe.training import loop
 from recpipe.training.checkpoint import Keeper, read
 from recpipe.training.journal import Journal
-from recpipe_tests.settings_for_tests import model_names, recipe_of, tiny_recipe
+from recpipe_tests.settings_for_tests import ITERATIVE, tiny_recipe
+from recpipe_tests.test_model_contract import few_ratings
 
 EPOCHS = 6
-ITERATIVE = [model for model in model_names() if "epochs" in type(recipe_of(model)).model_fields]
 OF_THE_MACHINE = {"seconds", "valid_seconds", "peak_memory_mb", "resumed_from"}
 
 
@@ -55,17 +53,9 @@ def without_times(figures: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@cache
-def ratings() -> TrainingSet:
-    random = np.random.default_rng(0)
-    users, items = np.nonzero(random.random((30, 20)) < 0.3)
-    times = random.permutation(len(users)).astype(np.int64)
-    return TrainingSet(Interactions.sorted_from(users, items, times, np.ones(len(users), np.float32), 30, 20))
-
-
 def pleased(scorer: Scorer) -> float:
     """A validation score that any change of a weight changes."""
-    return float(scorer.scores(ratings().interactions.histories()).astype(np.float64).std())
+    return float(scorer.scores(few_ratings().interactions.histories()).astype(np.float64).std())
 
 
 def fit(recipe: Recipe, folder: Path | None, kill_at: int | None = None, **circumstances: Any) -> Ended:
@@ -87,7 +77,7 @@ def fit(recipe: Recipe, folder: Path | None, kill_at: int | None = None, **circu
         report=report,
         **({"validate": pleased} | circumstances),
     )
-    return Ended(recipe.fit(ratings(), run), journal, heard)
+    return Ended(recipe.fit(few_ratings(), run), journal, heard)
 
 
 def killed(recipe: Recipe, folder: Path, kill_at: int, **circumstances: Any) -> None:
@@ -195,6 +185,25 @@ def test_a_time_budget_counts_the_seconds_before_the_kill(tmp_path: Path, monkey
     assert abs(len(resumed.journal.epochs) - len(undisturbed.journal.epochs)) <= 1
 
 
+def test_a_time_budget_counts_the_seconds_of_every_training_of_a_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small("neumf", epochs=100, patience=100, pretraining=3)
+
+    def with_a_new_clock(folder: Path, kill_at: int | None = None) -> Ended:
+        clock = Clock()
+        monkeypatch.setattr(loop, "time", clock)
+        monkeypatch.setattr(neumf, "time", clock)
+        return fit(recipe, folder, kill_at, time_budget=150.0)
+
+    undisturbed = with_a_new_clock(tmp_path / "one")
+    with pytest.raises(Killed):
+        with_a_new_clock(tmp_path / "other", kill_at=12)
+    resumed = with_a_new_clock(tmp_path / "other")
+    assert resumed.journal.closing["stopped"] == undisturbed.journal.closing["stopped"] == "time budget"
+    assert abs(len(resumed.journal.epochs) - len(undisturbed.journal.epochs)) <= 2
+
+
 def test_the_seconds_before_the_kill_are_told_for_all_trainings_of_a_fit(tmp_path: Path) -> None:
     recipe = small("neumf", pretraining=3)
     killed(recipe, tmp_path, kill_at=9)
@@ -202,7 +211,7 @@ def test_the_seconds_before_the_kill_are_told_for_all_trainings_of_a_fit(tmp_pat
     assert len(spent) == 3
     checkpoints = Checkpoints(tmp_path, every=0.0)
     run = Run(seed=5, checkpoints=checkpoints, validate=pleased)
-    recipe.fit(ratings(), run)
+    recipe.fit(few_ratings(), run)
     assert run.seconds_before == pytest.approx(sum(spent))
 
 
@@ -223,7 +232,7 @@ def test_another_training_in_the_same_folder_starts_anew_and_says_so(change: str
 
 
 def fit_with(recipe: Recipe, run: Run, journal: Journal, **changes: Any) -> Scorer:
-    return recipe.fit(ratings(), replace(run, report=journal.report, **changes))
+    return recipe.fit(few_ratings(), replace(run, report=journal.report, **changes))
 
 
 def bits(scorer: Scorer) -> dict[str, Any]:
@@ -254,7 +263,7 @@ def test_a_disk_that_takes_no_checkpoint_stops_no_training(tmp_path: Path, monke
 def test_checkpoints_change_nothing_and_a_short_training_writes_none(tmp_path: Path) -> None:
     recipe = Mf(epochs=3, embedding_size=4)
     run = Run(checkpoints=Checkpoints(tmp_path / "folder"), validate=pleased)
-    kept = bits(recipe.fit(ratings(), run))
+    kept = bits(recipe.fit(few_ratings(), run))
     assert not (tmp_path / "folder").exists()
-    assert kept == bits(recipe.fit(ratings(), Run(validate=pleased)))
-    assert kept == bits(recipe.fit(ratings(), Run(checkpoints=Checkpoints(tmp_path, 0.0), validate=pleased)))
+    assert kept == bits(recipe.fit(few_ratings(), Run(validate=pleased)))
+    assert kept == bits(recipe.fit(few_ratings(), Run(checkpoints=Checkpoints(tmp_path, 0.0), validate=pleased)))

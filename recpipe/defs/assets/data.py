@@ -9,6 +9,7 @@ import dagster as dg
 from recpipe.defs.checks import blocking_check, check_result, stop_where_failed
 from recpipe.defs.io import Making, output
 from recpipe.defs.partitions import SPLITS
+from recpipe.defs.retrying import retried
 from recpipe.lineage import Lineage, Node
 from recpipe.settings import Project
 
@@ -18,10 +19,11 @@ from recpipe.settings import Project
         "raw_ratings": dg.AssetOut(description="Who watched what and when, row by row as delivered."),
         "raw_items": dg.AssetOut(description="Titles, years, genres, directors and writers as delivered."),
     },
+    deps=["raw_files"],
     group_name="raw",
     compute_kind="parquet",
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL),
 )
+@retried
 def raw(context: dg.AssetExecutionContext) -> Iterator[dg.Output]:
     """Read the configured source once; its layout is recognised."""
     from recpipe.steps.raw import raw_items, raw_ratings, read_raw
@@ -50,6 +52,7 @@ def _table(name: str) -> dg.AssetsDefinition:
         description=f"{model.description.removeprefix('-- ')}\n\n```sql\n{model.sql}\n```",
         check_specs=[blocking_check("sql_tests", name, "Queries of tests/ that must return no row.", partitions)],
     )
+    @retried
     def table(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
         from recpipe.steps.tables import SqlTable, broken_tests, table_inputs, table_rows
 
@@ -84,6 +87,7 @@ def tables() -> tuple[dg.AssetsDefinition, ...]:
     kinds={"numpy", "greatexpectations"},
     check_specs=[blocking_check("interactions_suite", "interactions", "Types, ranges, duplicates, volume.")],
 )
+@retried
 def interactions(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Who watched what, validated, filtered and numbered. Rejected rows lie apart in `rejected_ratings`."""
     from recpipe.steps.prepare import accepted_ratings, prepare_interactions, rejected_by_reason, validated
@@ -108,10 +112,12 @@ def interactions(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.A
 
 @dg.asset(
     partitions_def=SPLITS,
+    deps=["split_settings"],
     group_name="splits",
     kinds={"numpy", "greatexpectations"},
     check_specs=[blocking_check("split_integrity", "split", "No leak, nothing lost, the order promised.", SPLITS)],
 )
+@retried
 def split(context: dg.AssetExecutionContext, interactions: Any) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Which events models learn from and which they must find; published only where the integrity suite passes."""
     from recpipe.steps.split import split_interactions, validated

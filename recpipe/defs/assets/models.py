@@ -6,20 +6,23 @@ import dagster as dg
 
 from recpipe.defs.io import Making, logged
 from recpipe.defs.partitions import MODELS_AND_SPLITS, SPLITS, model_and_split
+from recpipe.defs.retrying import retried
 from recpipe.storage import Record
 
 
 @dg.asset(
-    deps=["interactions", "item_features"],
+    deps=["interactions", "item_features", "model_settings"],
     partitions_def=MODELS_AND_SPLITS,
     group_name="models",
     kinds={"torch", "numpy"},
     pool="training",
 )
+@retried
 def trained_model(context: dg.AssetExecutionContext, split: Any) -> dg.Output[Record]:
     """A model's recipe learned on a split's training part; early stopping follows its validation part.
 
-    On the split `full` everything trains, for as many epochs as validation found on the ensemble's split.
+    On the split `full` everything trains, for as many epochs as validation found on the ensemble's split. How many
+    train at a time is the pool's limit, and then what memory and GPUs allow (`claims`).
     """
     from recpipe.steps.train import refit_epochs, train, training_set
 
@@ -29,13 +32,14 @@ def trained_model(context: dg.AssetExecutionContext, split: Any) -> dg.Output[Re
     data = training_set(making.project, recipe, split)
     epochs = refit_epochs(making.lineage, model, split_name, recipe)
     with logged(context):
-        trained = train(recipe, split, data, making.project.run(), epochs, making.checkpoints())
+        trained = train(recipe, split, data, making.project.run(), epochs, making.checkpoints(), making.project.claims)
     return making.output(trained, trained.figures, trained.warnings)
 
 
 @dg.asset(
     partitions_def=MODELS_AND_SPLITS, deps=["trained_model", "split"], group_name="evaluation", kinds={"matplotlib"}
 )
+@retried
 def evaluation_report(context: dg.AssetExecutionContext) -> dg.Output[Record]:
     """How well a model finds the hidden films of a split: every metric a user, intervals, groups, plots."""
     from recpipe.evaluation.pages import markdown
@@ -50,6 +54,7 @@ def evaluation_report(context: dg.AssetExecutionContext) -> dg.Output[Record]:
 
 
 @dg.asset(partitions_def=SPLITS, deps=["evaluation_report"], group_name="evaluation", kinds={"matplotlib"})
+@retried
 def leaderboard(context: dg.AssetExecutionContext) -> dg.Output[Record]:
     """All evaluated models of a split: score with interval, cost, and whether the best is really better."""
     from recpipe.steps.evaluate import leaderboard

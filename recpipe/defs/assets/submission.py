@@ -6,6 +6,7 @@ import dagster as dg
 
 from recpipe.defs.checks import blocking_check, check_result, stop_where_failed
 from recpipe.defs.io import Making, logged, output
+from recpipe.defs.retrying import retried
 from recpipe.lineage import FULL
 from recpipe.settings import Project
 from recpipe.storage import Record
@@ -21,10 +22,15 @@ def _of_split(split: str) -> dg.AssetDep:
 
 
 @dg.asset(
-    deps=[_of_members(Project.here().ensemble_split()), _of_split(Project.here().ensemble_split())],
+    deps=[
+        "ensemble_settings",
+        _of_members(Project.here().ensemble_split()),
+        _of_split(Project.here().ensemble_split()),
+    ],
     group_name="submission",
     kinds={"numpy"},
 )
+@retried
 def ensemble(context: dg.AssetExecutionContext) -> dg.Output[Record]:
     """Which members with which weights: chosen on the validation part, kept only if better than the best member."""
     from recpipe.steps.ensemble import choose_ensemble
@@ -42,6 +48,7 @@ def ensemble(context: dg.AssetExecutionContext) -> dg.Output[Record]:
     kinds={"csv", "greatexpectations"},
     check_specs=[blocking_check("submission_suite", "ensemble_submission", "k known, unseen films a user.")],
 )
+@retried
 def ensemble_submission(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Ten films for every user, members refitted on all the data. What is missing upstream is built first."""
     from recpipe.defs.planner import build_needs

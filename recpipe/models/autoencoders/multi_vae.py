@@ -12,10 +12,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.history_network import HistoryNetwork
 from recpipe.training.batches import user_batches
+from recpipe.training.costs import learned, ranking, users_stream
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import multinomial
 from recpipe.training.settings import GradientNetworkRecipe
@@ -58,6 +60,14 @@ class MultiVae(GradientNetworkRecipe):
             self.schedule,
             run,
         )
+
+    def cost(self, shape: Shape) -> Cost:
+        """A weight for each film and unit of the outermost layers, twice; in a step, ten rows of all films a user."""
+        parameters = self.parameter_count(shape)
+        rows = min(self.batch_size, shape.n_users)
+        step = FLOAT * rows * (10 * shape.n_items + 8 * sum(self.layers))
+        seconds = shape.n_users * 1.2e-10 * parameters + shape.n_users / rows * 1e-9 * parameters
+        return learned(parameters, step, ranking(shape, 8), users_stream(shape), seconds)
 
 
 class MultiVaeNetwork(Learner):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
+from recpipe.costs import FLOAT, LONG, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.same_for_all import SameForAll
@@ -31,3 +32,8 @@ class Popularity(Recipe):
             recent = events.times > events.times.max() - self.window_days * _DAY
             events = events.take(recent)
         return SameForAll(events.item_counts().astype(np.float32))
+
+    def cost(self, shape: Shape) -> Cost:
+        """The events, taken once more where there is a window, and twice as a matrix (index and one each)."""
+        taken = 0 if self.window_days is None else 3 * FLOAT + LONG
+        return Cost((taken + 5 * FLOAT) * shape.n_events, 4e-8 * shape.n_events)

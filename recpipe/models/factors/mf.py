@@ -9,10 +9,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
+from recpipe.training.costs import learned, pairs_stream, ranking
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import watched_first, watched_squared
 from recpipe.training.settings import GradientRecipe
@@ -40,6 +42,15 @@ class Mf(GradientRecipe):
             network = BiasedFactors(train.n_users, train.n_items, self.embedding_size, self.loss)
         batches = watched_and_not(train.interactions, self.batch_size, self.negatives)
         return learn(network, batches, BiasedFactors.as_factors, self.schedule, run)
+
+    def cost(self, shape: Shape) -> Cost:
+        """A vector and a bias a user and a film; in a step, five times the vectors of all films of a batch."""
+        parameters = (shape.n_users + shape.n_items) * (self.embedding_size + 1)
+        rows = self.batch_size * (1 + self.negatives)
+        step = FLOAT * rows * (5 * self.embedding_size + 16)
+        seconds = shape.n_events * (1 + self.negatives) * (2e-7 + 5e-9 * self.embedding_size)
+        seconds += shape.n_events / self.batch_size * 3e-9 * parameters
+        return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)
 
 
 class BiasedFactors(Learner):

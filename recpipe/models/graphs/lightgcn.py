@@ -15,10 +15,12 @@ from pydantic import Field
 from scipy import sparse
 from torch import Tensor, nn
 
+from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
+from recpipe.training.costs import learned, pairs_stream, ranking
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr
 from recpipe.training.settings import GradientRecipe
@@ -48,6 +50,19 @@ class Lightgcn(GradientRecipe):
             network = LightgcnNetwork(train.interactions.matrix(), self)
         batches = watched_and_not(train.interactions, self.batch_size, negatives=1)
         return learn(network, batches, LightgcnNetwork.factors, self.schedule, run)
+
+    def cost(self, shape: Shape) -> Cost:
+        """A vector a node; in a step, four more of each on the way forth and four back, and three a row of the batch;
+        the graph has two edges an event, an index and a weight each, and about
+        three int64 an event stay from its making.
+        """
+        nodes = shape.n_users + shape.n_items
+        parameters = nodes * self.embedding_size
+        graph = (2 * (LONG + FLOAT) + 3 * LONG) * shape.n_events
+        step = graph + FLOAT * (8 * parameters + 9 * self.batch_size * self.embedding_size)
+        products = 2 * self.layers * 2 * shape.n_events * self.embedding_size
+        seconds = shape.n_events / self.batch_size * (4e-10 * products + 4e-9 * parameters) + 5e-7 * shape.n_events
+        return learned(parameters, step, BLAS + graph + ranking(shape), pairs_stream(shape), seconds)
 
 
 class LightgcnNetwork(Learner):

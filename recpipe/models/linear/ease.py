@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 from scipy import sparse
 from scipy.linalg import lapack
 
+from recpipe.costs import BLAS, DOUBLE, FLOAT, Cost, Shape
 from recpipe.data.interactions import FloatArray
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
@@ -39,9 +40,12 @@ class Ease(Recipe):
     damping: float = Field(default=0.0, ge=0.0, le=1.0, description="how much less a user of many films weighs")
     precision: Literal["float32", "float64"] = "float64"
 
+    memory_hint: ClassVar[str] = (
+        "set precision: float32, keep fewer films (k-core in conf/dataset.yaml), or use item_knn"
+    )
+
     def fit(self, train: TrainingSet, run: Run) -> ItemWeights:
-        """Dense weights float32 [n_items × n_items]. Raises `MemoryError` before it starts if they pass the budget."""
-        self._check_memory(train.n_items, run.memory_budget)
+        """Dense weights float32 [n_items × n_items]."""
         watched = train.interactions.matrix().astype(self.precision)
         gram = np.asfortranarray((watched.T @ self._weighted(watched)).toarray())
         gram[np.diag_indices_from(gram)] += self.regularization
@@ -54,13 +58,17 @@ class Ease(Recipe):
         weights = (np.maximum(counts, 1) / np.median(counts[counts > 0])) ** -self.damping
         return watched.multiply(weights[:, None].astype(watched.dtype)).tocsr()
 
-    def _check_memory(self, n_items: int, budget: int | None) -> None:
-        wanted = n_items**2 * (4 if self.precision == "float32" else 12)
-        if budget is not None and wanted > budget:
-            raise MemoryError(
-                f"ease: {n_items} films want {wanted / 1e9:.1f} GB in {self.precision}, and {budget / 1e9:.1f} GB "
-                "may be taken: set precision: float32, keep fewer films (k-core in conf/dataset.yaml), or use item_knn"
-            )
+    def cost(self, shape: Shape) -> Cost:
+        """The Gram matrix, sparse (a number and an index a cell) and dense at once; later the dense inverse beside the
+        float32 weights. Before it two sparse copies of the interactions. Time: n_items³, and the pairs in histories.
+        """
+        size = FLOAT if self.precision == "float32" else DOUBLE
+        cells = shape.n_items**2
+        gram = (size + FLOAT) * shape.co_watched + size * cells
+        watched = BLAS + 2 * (size + FLOAT) * shape.n_events
+        memory = watched + max(gram, (size + FLOAT) * cells)
+        pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
+        return Cost(int(memory), size / DOUBLE * 3e-11 * shape.n_items**3 + 3e-9 * pairs)
 
 
 def _inverse_in_place(gram: np.ndarray) -> np.ndarray:

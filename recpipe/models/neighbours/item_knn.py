@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy import sparse
 
+from recpipe.costs import DOUBLE, FLOAT, Cost, Shape
 from recpipe.data.interactions import FloatArray
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
@@ -65,6 +66,16 @@ class ItemKnn(Recipe):
         ]
         nearest = sparse.vstack(kept, format="csr", dtype=np.float32)
         return ItemWeights(nearest if self.nearest_of == "watched" else nearest.T.tocsr())
+
+    def cost(self, shape: Shape) -> Cost:
+        """Four sparse copies of the interactions in float64, three of the weights kept, and what a block of
+        similarities goes through: four matrices of doubles at once.
+        """
+        block = min(shape.n_items**2, max(shape.n_items, _CELLS))
+        kept = 3 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
+        interactions = 4 * (DOUBLE + FLOAT) * shape.n_events
+        pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
+        return Cost(interactions + kept + 4 * DOUBLE * block, 5e-9 * pairs + 6e-8 * shape.n_items**2)
 
     def _weighted(self, watched: sparse.csr_matrix) -> sparse.csr_matrix:
         if self.weighting == "none":

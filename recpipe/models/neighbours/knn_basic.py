@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from recpipe.costs import DOUBLE, FLOAT, LONG, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
-from recpipe.scoring.nearest import COMPARES_RATINGS, similarities
+from recpipe.scoring.nearest import CHUNK, COMPARES_RATINGS, similarities
 from recpipe.scoring.user_neighbours import UserNeighbours
 
 
@@ -40,6 +41,8 @@ class KnnBasic(Recipe):
     nearest: Literal["per_film", "overall"] = "per_film"
     shrinkage: float = Field(default=0.0, ge=0.0)
 
+    memory_hint: ClassVar[str] = "set based_on: users, or use item_knn, which keeps the nearest alone"
+
     def fit(self, train: TrainingSet, run: Run) -> UserNeighbours:
         """Keeps the ratings; between films, works out their similarities too."""
         events = train.interactions
@@ -48,7 +51,6 @@ class KnnBasic(Recipe):
         ratings = events.matrix() if events.ratings is None else events.rating_matrix()
         between = None
         if self.based_on == "items":
-            self._check_memory(train.n_items, run.memory_budget)
             between = similarities(ratings.T.tocsr(), ratings.T.tocsr(), self.similarity)
         return UserNeighbours(
             ratings.astype(np.float32),
@@ -69,10 +71,15 @@ class KnnBasic(Recipe):
         if self.shrinkage == 0.0:
             raise ValueError("knn_basic: without ratings every mean is 1 and ranks nothing: set shrinkage above 0")
 
-    def _check_memory(self, n_items: int, budget: int | None) -> None:
-        wanted = 4 * n_items**2
-        if budget is not None and wanted > budget:
-            raise MemoryError(
-                f"knn_basic: similarities between {n_items} films want {wanted / 1e9:.1f} GB, and {budget / 1e9:.1f} "
-                "GB may be taken: set based_on: users, or use item_knn, which keeps the nearest alone"
-            )
+    def cost(self, shape: Shape) -> Cost:
+        """The ratings and the sort that finds the latest; between films, the dense similarities, the block of films
+        that is compared, and its sums in float64.
+        """
+        ratings = (8 * LONG if shape.rated else 5 * FLOAT) * shape.n_events
+        seconds = 2e-7 * shape.n_events
+        if self.based_on == "users":
+            return Cost(ratings, seconds)
+        compared = 1 if self.similarity == "history_cosine" else 4 if self.similarity != "pearson" else 6
+        block = min(CHUNK, shape.n_items)
+        between = FLOAT * shape.n_items**2 + block * (FLOAT * shape.n_users + (compared + 2) * DOUBLE * shape.n_items)
+        return Cost(ratings + between, seconds + compared * 7e-10 * shape.n_events * shape.n_items)

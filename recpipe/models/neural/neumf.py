@@ -12,10 +12,12 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
-from recpipe.scoring.pair_network import PairNetwork
+from recpipe.scoring.pair_network import PAIRS, PairNetwork
 from recpipe.training.batches import watched_and_not
+from recpipe.training.costs import learned, pairs_stream, ranking
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import watched_first
 from recpipe.training.settings import GradientNetworkRecipe
@@ -64,6 +66,20 @@ class Neumf(GradientNetworkRecipe):
                 spent = run.seconds_before + time.monotonic() - started
                 run = replace(run, time_budget=run.time_budget - spent)
         return self._learn(network, train, run)
+
+    def cost(self, shape: Shape) -> Cost:
+        """Two vectors a user and a film; in a step, for each film of the batch four times all widths that it passes;
+        when scoring, the MLP's first layers for a block of pairs. Pretraining has parts of it at a time.
+        """
+        parameters = self.parameter_count(shape)
+        widths = 2 * self.embedding_size + sum(self.layers)
+        rows = self.batch_size * (1 + self.negatives)
+        step = 4 * FLOAT * rows * widths
+        scoring = ranking(shape, 1) + 2.5 * FLOAT * max(PAIRS, shape.n_items) * self.layers[0]
+        passed = sum(a * b for a, b in pairwise((self.embedding_size, *self.layers)))
+        seconds = shape.n_events * (1 + self.negatives) * (1e-7 + 7e-9 * widths + 1.5e-10 * passed)
+        seconds += shape.n_events / self.batch_size * 3e-9 * parameters
+        return learned(parameters, step, scoring, pairs_stream(shape), seconds)
 
     def _alone(self, part: Part, train: TrainingSet, run: Run) -> NeumfNetwork:
         recipe = self.model_copy(update={"parts": part, "pretraining": 0})

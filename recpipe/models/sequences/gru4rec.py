@@ -12,10 +12,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.sequence_network import SequenceNetwork
 from recpipe.training.batches import sequence_batches
+from recpipe.training.costs import learned, ranking, windows_stream
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr, softmax_cross_entropy
 from recpipe.training.negatives import popularity_weights
@@ -64,6 +66,21 @@ class Gru4rec(GradientNetworkRecipe):
             self.schedule,
             run,
         )
+
+    def cost(self, shape: Shape) -> Cost:
+        """A vector a film, twice more as gradients of input and output; in a step, three rows of scores a target, of
+        all films or of those drawn, and for each position of a window the states and gates of all layers.
+        """
+        parameters, size = self.parameter_count(shape), self.embedding_size
+        targets = shape.targets_a_window(self.max_length)
+        scored = shape.n_items if self.loss == "cross_entropy" else self.negatives
+        positions = self.batch_size * self.max_length
+        step = FLOAT * (3 * self.batch_size * targets * scored + positions * size * (6 + 10 * self.layers))
+        step += 2 * FLOAT * shape.n_items * size
+        rows = shape.windows(self.max_length)
+        seconds = rows * (targets * scored * (1.6e-10 * size + 8e-9) + self.max_length * self.layers * 3e-9 * size**2)
+        seconds += rows / self.batch_size * 5e-9 * parameters
+        return learned(parameters, step, ranking(shape, 2), windows_stream(shape, self.max_length), seconds)
 
 
 class Gru4recNetwork(Learner):

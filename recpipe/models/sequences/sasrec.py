@@ -13,10 +13,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.sequence_network import SequenceNetwork
 from recpipe.training.batches import sequence_batches
+from recpipe.training.costs import learned, ranking, windows_stream
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import softmax_cross_entropy
 from recpipe.training.sampled_losses import generalised_binary_cross_entropy, sampled_softmax
@@ -65,6 +67,23 @@ class Sasrec(GradientNetworkRecipe):
             self.schedule,
             run,
         )
+
+    def cost(self, shape: Shape) -> Cost:
+        """A vector a film, twice more as gradients of input and output; in a step, three rows of scores a target, of
+        all films or of those drawn, and for each position of a window twenty vectors a block and its attention weights.
+        """
+        parameters, size = self.parameter_count(shape), self.embedding_size
+        targets = shape.targets_a_window(self.max_length)
+        scored = {"cross_entropy": shape.n_items, "binary_cross_entropy": self.max_length}.get(
+            self.loss, self.negatives
+        )
+        positions = self.batch_size * self.max_length
+        block = positions * (20 * size + 3 * self.heads * self.max_length)
+        step = FLOAT * (3 * self.batch_size * targets * scored + self.layers * block + 2 * shape.n_items * size)
+        rows = shape.windows(self.max_length)
+        seconds = rows * (targets * scored * (1.1e-10 * size + 6e-9) + self.max_length * self.layers * 2e-9 * size**2)
+        seconds += rows / self.batch_size * 5e-9 * parameters
+        return learned(parameters, step, ranking(shape, 2), windows_stream(shape, self.max_length), seconds)
 
 
 class SasrecNetwork(Learner):

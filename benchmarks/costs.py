@@ -1,0 +1,195 @@
+"""What the recipes say that a fit takes, against what it takes: docs/costs.md's table from one command.
+
+    python benchmarks/costs.py --work WORK --data ml-100k=ml-100k.zip --data ml-1m=ml-1m.zip --out docs/costs.md
+
+Each fit runs in a process of its own, on one thread, and what learns by epochs for some seconds: the allocator keeps
+more and more of what the steps free, up to a level that it reaches after some hundred steps.
+Memory: the process's largest resident size (`ru_maxrss`) above the resident size just before the fit, with the data
+loaded, the recipe imported and freed memory given back to the system. Time: CPU seconds without validation, of one
+epoch where there are any. What was measured is kept in WORK/costs.jsonl, and a second call measures only what is
+missing; the estimates are those of now.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from recpipe.costs import MIB, Shape
+from recpipe.data.interactions import Interactions
+from recpipe.data.parts import HeldOut, Parts
+from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.readers import read
+from recpipe.data.splitting import strategy_from
+from recpipe.data.training_set import TrainingSet
+from recpipe.measuring import Measured
+from recpipe.recipe import Recipe, Run, Scorer
+from recpipe.settings import Project
+from recpipe.training.journal import Journal
+
+WIDE = {"wide": 10_000, "wide-8000": 8_000}
+"""Generated data by name: how many films."""
+VALIDATED, SECONDS = 2_000, 15.0
+"""Users of the validation; seconds for which is learned by epochs."""
+VARIANTS: dict[str, dict[str, Any]] = {
+    "ease in float32": {"precision": "float32"},
+    "knn_basic of films": {"based_on": "items"},
+    "mf, size 256": {"embedding_size": 256},
+    "multi_vae, 600, batch 500": {"layers": (600,), "batch_size": 500},
+    "sasrec, sampled, batch 256": {"loss": "sampled_softmax", "batch_size": 256},
+}
+"""Models measured with other settings than their YAML's, by what the table calls them."""
+
+
+def wide(n_items: int, n_users: int = 20_000, n_events: int = 2_000_000) -> Interactions:
+    """Long-tailed on both sides: users' activity is lognormal, films' popularity falls with rank ** 0.8."""
+    random = np.random.default_rng(0)
+    activity = random.lognormal(0.0, 0.8, n_users)
+    users = random.choice(n_users, n_events, p=activity / activity.sum())
+    popularity = 1.0 / (10.0 + np.arange(n_items)) ** 0.8
+    items = random.choice(n_items, n_events, p=popularity / popularity.sum())
+    pairs = np.unique(users * np.int64(n_items) + items)
+    times = random.integers(1_000_000_000, 1_100_000_000, len(pairs))
+    ratings = random.integers(1, 6, len(pairs)).astype(np.float32)
+    return Interactions.sorted_from(pairs // n_items, pairs % n_items, times, ratings, n_users, n_items)
+
+
+def split_once(folder: Path, interactions: Callable[[], Interactions]) -> None:
+    """One split of the data in `folder`, so that a measured process has only to load it."""
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        strategy_from({"strategy": "ratio_random", "seed": 1}).split(interactions()).write(folder)
+
+
+def recipe_named(name: str) -> Recipe:
+    """A model of conf/models, or a variant of one; only time ends what learns by epochs."""
+    recipe = Project.here().recipe(name.replace(",", "").split()[0])
+    changes = VARIANTS.get(name, {}) | ({"patience": 1000} if "epochs" in type(recipe).model_fields else {})
+    return recipe.model_copy(update=changes)
+
+
+def measure(name: str, folder: Path) -> dict[str, Any]:
+    """Bytes and CPU seconds of one fit in this process."""
+    import torch
+
+    torch.set_num_threads(1)
+    recipe, parts, journal = recipe_named(name), Parts.read(folder), Journal()
+    training_set, validation = TrainingSet(parts.train), Validation(parts.valid)
+    run = Run(seed=1, time_budget=SECONDS, report=journal.report, validate=validation)
+    ctypes.CDLL(None).malloc_trim(0)
+    before, peak_before = psutil.Process().memory_info().rss, peak_resident()
+    with Measured() as measured:
+        recipe.fit(training_set, run)
+    peak = peak_resident()
+    seen = peak - before if peak > peak_before else measured.peak_memory_mb * MIB  # hidden by an older peak: sampled
+    seconds = (measured.cpu_seconds - validation.seconds) / epochs_done(journal)
+    return {"memory": int(seen), "seconds": seconds}
+
+
+def epochs_done(journal: Journal) -> float:
+    """How many epochs the time was enough for; 1 for what learns in one step."""
+    if len(journal.epochs) == 1 and journal.closing["stopped"] == "time budget":
+        return float(journal.epochs[0]["seconds"] / journal.closing["predicted_epoch_seconds"])
+    examples = [row["examples"] for row in journal.epochs]
+    return sum(examples) / examples[0] if examples else 1.0
+
+
+class Validation:
+    """NDCG@10 of the first validation users; `seconds`: the CPU seconds that it took."""
+
+    def __init__(self, held_out: HeldOut) -> None:
+        from recpipe.evaluation.evaluate import validator
+
+        first = slice(0, VALIDATED)
+        self._validate = validator(HeldOut(held_out.histories.rows(first), held_out.targets.rows(first)))
+        self.seconds = 0.0
+
+    def __call__(self, scorer: Scorer) -> float:
+        started = time.process_time()
+        score = self._validate(scorer)
+        self.seconds += time.process_time() - started
+        return score
+
+
+def peak_resident() -> int:
+    """Bytes, of this process since it began."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def measured_apart(name: str, folder: Path) -> dict[str, Any]:
+    """`measure` in a fresh process on one thread."""
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    command = [sys.executable, __file__, "--measure", name, str(folder)]
+    done = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name} on {folder.name}: {done.stderr}")
+    figures: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def table(figures: list[dict[str, Any]], work: Path) -> list[str]:
+    """Markdown, the largest first, beside what the recipes say now."""
+    shapes = {data: Shape.of(Parts.read(work / data).train) for data in sorted({row["data"] for row in figures})}
+    lines = ["| model | data | memory estimated, MiB | measured | ratio | CPU s estimated | measured | ratio |",
+             "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in sorted(figures, key=lambda row: -row["memory"]):
+        cost = recipe_named(row["model"]).cost(shapes[row["data"]])
+        lines.append(
+            f"| `{row['model']}` | {row['data']} | {cost.memory / MIB:.0f} | {row['memory'] / MIB:.0f} "
+            f"| {cost.memory / row['memory']:.2f} | {cost.seconds:.2f} | {row['seconds']:.2f} "
+            f"| {cost.seconds / max(row['seconds'], 0.01):.1f} |"
+        )
+    return lines
+
+
+def write_between(path: Path, marker: str, lines: list[str]) -> None:
+    """Replace what stands between the two markers of this name."""
+    before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {marker} -->\n")
+    _, end, after = rest.partition(f"<!-- /{marker} -->")
+    path.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--measure", nargs=2, metavar=("MODEL", "FOLDER"), help=argparse.SUPPRESS)
+    words.add_argument("--work", type=Path, help="a folder for splits and figures")
+    words.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="a delivery, folder or zip")
+    words.add_argument("--models", nargs="+", default=[*Project.here().model_names(), *VARIANTS])
+    words.add_argument("--out", type=Path, help="the page whose table is replaced")
+    given = words.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure[0], Path(given.measure[1]))))
+        return
+    deliveries = dict(pair.split("=", 1) for pair in given.data)
+    for name, path in deliveries.items():
+        split_once(given.work / name, lambda path=path: prepare(read(Path(path)).ratings, Preparation()).interactions)
+    for name, n_items in WIDE.items():
+        split_once(given.work / name, lambda n_items=n_items: wide(n_items))
+    kept = given.work / "costs.jsonl"
+    figures = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    for model in given.models:
+        for data in [*deliveries, "wide-8000" if model.startswith("ease") else "wide"]:
+            key = {"model": model, "data": data}
+            if not any(key.items() <= row.items() for row in figures):
+                figures.append(key | measured_apart(model, given.work / data))
+                print(json.dumps(figures[-1]), flush=True)
+                with kept.open("a") as file:
+                    file.write(json.dumps(figures[-1]) + "\n")
+    if given.out:
+        write_between(given.out, "costs", table(figures, given.work))
+
+
+if __name__ == "__main__":
+    main()
