@@ -8,10 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 JOBS ?= 2
+CHAOS ?= data/chaos
 # One thread a test process: two processes on two cores, and bit-equal results whatever the machine.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help build test lint types tests dev clean
+.PHONY: help build test chaos lint types tests dev clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -20,6 +21,9 @@ build: $(INSTALLED) ## install, then the submission and a leaderboard, on the sa
 	$(BIN)/recpipe build
 
 test: lint types tests ## install, then lint, types and tests
+
+chaos: $(INSTALLED) ## a hundred kills on the sample, and as root a full disk: docs/chaos.md
+	$(BIN)/python benchmarks/chaos.py --work $(CHAOS) --out docs/chaos.md $(if $(filter 0,$(shell id -u)),--full-disk)
 
 lint: $(INSTALLED) ## ruff
 	$(BIN)/ruff check .

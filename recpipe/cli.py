@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from recpipe.lock import AtWork
 from recpipe.settings import Project, SettingsError
 from recpipe.storage import Missing
 
@@ -69,6 +70,20 @@ def status(
     from recpipe.showing import show_status
 
     show_status(Project.here(), out, everything)
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="show what would go, and remove nothing")] = False,
+) -> None:
+    """Remove what conf/retention.yaml does not keep: superseded versions, leftovers, checkpoints, logs.
+
+    Also what models and splits left whose YAML is gone. What a leaderboard, a submission, an ensemble or a report was
+    made from stays. Refuses beside a build.
+    """
+    from recpipe.showing import show_waste
+
+    show_waste(Project.here(), out, dry_run)
 
 
 @app.command("models")
@@ -144,6 +159,6 @@ def main() -> None:
     except SettingsError as error:
         err.print(f"[red]settings:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(WRONG_USE)
-    except (Missing, ValueError, LookupError, OSError) as error:
+    except (Missing, AtWork, ValueError, LookupError, OSError) as error:
         err.print(f"[red]error:[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(FAILED)

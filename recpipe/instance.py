@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from recpipe.settings import PACKAGE, Project
+from recpipe.storage import replace_text
 
 
 def dagster_home(project: Project) -> Path:
@@ -17,7 +17,7 @@ def dagster_home(project: Project) -> Path:
     home = Path(os.environ.get("DAGSTER_HOME") or project.home / "dagster").absolute()
     home.mkdir(parents=True, exist_ok=True)
     if not (home / "dagster.yaml").exists():
-        shutil.copyfile(PACKAGE / "conf" / "dagster.yaml", home / "dagster.yaml")
+        replace_text(home / "dagster.yaml", (PACKAGE / "conf" / "dagster.yaml").read_text(encoding="utf-8"))
     return home
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +15,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from rich.table import Column, Table
 
 from recpipe.lineage import FULL, Lineage, Node, Standing, arrival_node, model_node
+from recpipe.lock import only_builder
 from recpipe.settings import Project, SettingsError
+from recpipe.space import told_bytes
 from recpipe.upkeep import SUBMISSION, kept
 
 if TYPE_CHECKING:
@@ -81,6 +85,23 @@ def show_arrivals(lineage: Lineage, out: Console) -> None:
         out.print(table)
     for note in accepted.notes if accepted else []:
         out.print(escape(note), highlight=False, soft_wrap=True)
+
+
+def show_waste(project: Project, out: Console, dry_run: bool) -> None:
+    """What may go, why and how large it is; gone afterwards, unless `dry_run`. Raises `AtWork` beside a build."""
+    from recpipe.retention import remove, waste
+
+    with nullcontext() if dry_run else only_builder(project, wait=False):
+        found = waste(project, datetime.now(UTC), ghosts=True)
+        table = Table("what", "why", "size", box=None)
+        for each in found:
+            table.add_row(escape(each.what), escape(each.why), told_bytes(each.size))
+        if found:
+            out.print(table)
+        if not dry_run:
+            remove(project, found)
+    size = told_bytes(sum(each.size for each in found))
+    out.print(f"{size} in {len(found)} pieces {'would go' if dry_run else 'removed'}")
 
 
 def show_models(project: Project, out: Console) -> None:

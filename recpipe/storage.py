@@ -1,7 +1,8 @@
 """Where artifacts lie: one folder an asset and partition, replaced whole or not at all.
 
 A folder holds `record.json`, which names the subfolder of the current version. A new version is written beside it and
-becomes current when the record is replaced: a process killed at any moment leaves the old version or the new one.
+becomes current when the record is replaced: a process killed at any moment leaves the old version or the new one. What
+was replaced stays, with its own record beside it, until `recpipe.retention` takes it: readers that hold it go on.
 """
 
 from __future__ import annotations
@@ -9,18 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
+from recpipe.processes import PROCESS, this_process
+from recpipe.space import telling_of_space
+
 RECORD = "record.json"
 VIEWS = "views"
 """A subfolder of pictures and pages for people: not part of the content's digest, since times stand in them."""
+VERSION = re.compile(rf"v-(?:(?P<process>{PROCESS})-[0-9a-f]{{8}}|[0-9a-f]{{12}})")
+"""Names of version folders; those without the process that began them were written before names told it."""
+UNFINISHED = re.compile(rf"\..+\.(?P<process>{PROCESS})-[0-9a-f]{{8}}")
+"""Names of files and folders that become another's by being renamed."""
 
 
 class Artifact(Protocol):
@@ -61,6 +70,28 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Version:
+    """One version of an artifact: `name` is its folder, and by it and the artifact's name two are equal.
+
+    record: its own, None where it was never published. current: whether the artifact's record names it.
+    superseded_at: when another took its place, None where none has.
+    """
+
+    asset: str
+    partition: str | None
+    name: str
+    record: Record | None = field(compare=False)
+    current: bool = field(default=False, compare=False)
+    superseded_at: datetime | None = field(default=None, compare=False)
+
+    @property
+    def process(self) -> str | None:
+        """Who began it, where its name tells."""
+        told = VERSION.fullmatch(self.name)
+        return told and told["process"]
+
+
+@dataclass(frozen=True)
 class Store:
     """Artifacts under one root folder."""
 
@@ -73,9 +104,10 @@ class Store:
     def record(self, asset: str, partition: str | None = None) -> Record | None:
         """The record of what is current, None where nothing was made."""
         path = self.place(asset, partition) / RECORD
-        if not path.exists():
+        try:
+            return Record(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
             return None
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
 
     def records(self, asset: str) -> list[Record]:
         """The records of every partition of an asset, in the order of their keys."""
@@ -119,15 +151,15 @@ class Store:
         notes: Sequence[str] = (),
     ) -> Record:
         """Write an artifact beside the current one, which stays current until `publish`."""
-        place = self.place(asset, partition)
-        version = f"v-{uuid.uuid4().hex[:12]}"
-        folder = place / version
-        folder.mkdir(parents=True)
-        try:
-            artifact.write(folder)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
+        version = f"v-{this_process()}-{uuid.uuid4().hex[:8]}"
+        folder = self.place(asset, partition) / version
+        with telling_of_space(self.root, artifact_name(asset, partition)):
+            folder.mkdir(parents=True)
+            try:
+                artifact.write(folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
         kind = f"{type(artifact).__module__}:{type(artifact).__qualname__}"
         now = datetime.now(UTC).isoformat(timespec="seconds")
         return Record(
@@ -135,12 +167,59 @@ class Store:
         )
 
     def publish(self, record: Record) -> None:
-        """Make a staged artifact the current one, in one atomic replacement, and remove what it replaces."""
+        """Make a staged artifact the current one, in one atomic replacement; what it replaces stays as superseded."""
         place = self.place(record.asset, record.partition)
-        replace_text(place / RECORD, json.dumps(asdict(record), indent=1, sort_keys=True))
-        for old in place.glob("v-*"):  # the version before, and what killed processes left
-            if old.name != record.version:
-                shutil.rmtree(old, ignore_errors=True)
+        before = self.record(record.asset, record.partition)
+        with telling_of_space(self.root, record.name):
+            if before is not None and before.version != record.version:
+                told = {"superseded_at": datetime.now(UTC).isoformat(), "record": asdict(before)}
+                _write_json(place / f"{before.version}.json", told)
+            _write_json(place / RECORD, asdict(record))
+
+    def discard(self, record: Record) -> None:
+        """Remove what was staged and will not be published."""
+        shutil.rmtree(self.place(record.asset, record.partition) / record.version)
+
+    def places(self) -> Iterator[tuple[str, str | None]]:
+        """Asset and partition of every folder that holds a version or a record, the unpublished ones included."""
+        for path, folders, files in os.walk(self.root):
+            versions = {name for name in folders if VERSION.fullmatch(name)}
+            folders[:] = sorted(set(folders) - versions)
+            asset, *keys = Path(path).relative_to(self.root).parts or ("",)
+            if asset and (versions or any(name.endswith(".json") for name in files)):
+                yield asset, "|".join(keys) or None
+
+    def versions(self, asset: str, partition: str | None = None) -> list[Version]:
+        """Every version of an artifact: the current one, superseded ones, the latest first, then unpublished ones."""
+        place = self.place(asset, partition)
+        current = self.record(asset, partition)
+        found = [] if current is None else [Version(asset, partition, current.version, current, current=True)]
+        names = {name for path in place.iterdir() if VERSION.fullmatch(name := path.name.removesuffix(".json"))}
+        superseded: list[tuple[datetime, Version]] = []
+        unpublished = []
+        for name in sorted(names - {version.name for version in found}):
+            path = place / f"{name}.json"
+            if path.exists():
+                told = json.loads(path.read_text(encoding="utf-8"))
+                at = datetime.fromisoformat(told["superseded_at"])
+                superseded.append((at, Version(asset, partition, name, Record(**told["record"]), superseded_at=at)))
+            else:
+                unpublished.append(Version(asset, partition, name, None))
+        superseded.sort(key=lambda told: told[0], reverse=True)
+        return [*found, *(version for _, version in superseded), *unpublished]
+
+    def remove_version(self, version: Version) -> None:
+        """Remove a version, and folders that are empty then.
+
+        Its record goes first: a kill in between leaves an unpublished folder, never a record without its files.
+        """
+        place = self.place(version.asset, version.partition)
+        (place / (RECORD if version.current else f"{version.name}.json")).unlink(missing_ok=True)
+        if (place / version.name).exists():
+            shutil.rmtree(place / version.name)
+        while place != self.root and not any(place.iterdir()):
+            place.rmdir()
+            place = place.parent
 
     def forget(self, asset: str, partition: str) -> None:
         """Remove a partition and its files: what it was made from is gone."""
@@ -169,7 +248,7 @@ def artifact_name(asset: str, partition: str | None) -> str:
 def replace_text(path: Path, text: str) -> None:
     """Write a text file so that readers see the old text or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    temporary = unfinished(path)
     try:
         with temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.write(text)
@@ -178,6 +257,11 @@ def replace_text(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def unfinished(path: Path) -> Path:
+    """A name beside `path` for what will be renamed to it; it tells which process is at work."""
+    return path.with_name(f".{path.name}.{this_process()}-{uuid.uuid4().hex[:8]}")
 
 
 def content_digest(folder: Path) -> str:
@@ -209,3 +293,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _write_json(path: Path, value: Any) -> None:
+    replace_text(path, json.dumps(value, indent=1, sort_keys=True))

@@ -31,7 +31,7 @@ def pool_is_held(project):
 def test_help_names_every_command(project):
     done = run("--help")
     assert done.returncode == 0
-    for command in ("build", "status", "models", "recommend", "data"):
+    for command in ("build", "status", "gc", "models", "recommend", "data"):
         assert command in done.stdout
 
 
@@ -85,6 +85,8 @@ def test_a_build_killed_in_the_middle_of_training_goes_on_at_the_next_call(proje
     assert done.returncode == 0, done.stdout + done.stderr
     assert "trained_model[mf|holdout]" in done.stdout
     assert "trained_model[ease|holdout]" not in done.stdout  # what was done is not done again
+    with dg.DagsterInstance.from_config(str(project.home / "dagster")) as instance:
+        assert [run for run in instance.get_runs() if not run.is_finished] == []  # the killed one stands as failed
     assert project.submission_file.exists()
     assert "submission.csv" in done.stdout
     assert "capped_recall@10" in done.stdout  # the ensemble's verdict

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import stat
-import uuid
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
+
+from recpipe.storage import unfinished
 
 MOST_BYTES = 16 * 2**30
 """Bytes that an archive may unpack to; the largest published one, ml-32m, has about 1 GiB."""
@@ -23,20 +24,20 @@ def unpack(archive: Path, target: Path, *, most_bytes: int = MOST_BYTES, most_fi
     if target.exists():
         raise FileExistsError(f"{target}: stands in the way of unpacking {archive.name}; move it away first")
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    partial = unfinished(target)
     try:
         with _opened(archive) as zipped:
             for member in safe_members(zipped, most_bytes=most_bytes, most_files=most_files):
-                place = unfinished / member.filename
+                place = partial / member.filename
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with zipped.open(member) as packed, place.open("xb") as file:
                     shutil.copyfileobj(packed, file, 2**20)
-        unfinished.mkdir(exist_ok=True)
-        unfinished.replace(target)
+        partial.mkdir(exist_ok=True)
+        partial.replace(target)
     except (BadZipFile, EOFError, FileExistsError, NotADirectoryError) as error:
         raise BadArchive(f"{archive}: {error}; the archive is damaged, fetch it again") from error
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def safe_members(zipped: ZipFile, *, most_bytes: int = MOST_BYTES, most_files: int = MOST_FILES) -> list[ZipInfo]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from recpipe.data.sample_films import GENRES, Films, make_films, person
 from recpipe.data.sample_viewing import FEWEST, watch
+from recpipe.storage import unfinished
 
 UNTOLD = {"year": 0.03, "genre": 0.04, "director": 0.1, "writer": 0.15}
 """Share of the films of which a side table knows nothing."""
@@ -35,16 +36,27 @@ def write_sample(folder: Path, seed: int = 0, users: int = 2000, items: int = 12
     raw_users = np.sort(random.choice(np.arange(1, 70 * users), users, replace=False))
     raw_items = np.sort(random.choice(np.arange(1, 90 * items), items, replace=False))
 
-    unfinished = folder / "train.unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    partial = unfinished(folder / "train")
+    partial.mkdir(parents=True)
     rows = zip(
         raw_users[watched.users].tolist(), raw_items[watched.films].tolist(), watched.times.tolist(), strict=True
     )
-    _write(unfinished / "train_ratings.csv", ",", ("user", "item", "time"), rows)
-    _write_sides(unfinished, films, raw_items.tolist(), random)
-    shutil.rmtree(folder / "train", ignore_errors=True)
-    unfinished.replace(folder / "train")
+    try:
+        _write(partial / "train_ratings.csv", ",", ("user", "item", "time"), rows)
+        _write_sides(partial, films, raw_items.tolist(), random)
+        _put_in_place(partial, folder / "train")
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _put_in_place(made: Path, target: Path) -> None:
+    """Where another process was quicker its folder stays: the same arguments give the same bytes."""
+    shutil.rmtree(target, ignore_errors=True)
+    try:
+        made.replace(target)
+    except OSError:
+        if not target.is_dir():
+            raise
 
 
 def _write_sides(folder: Path, films: Films, raw: list[int], random: np.random.Generator) -> None:

@@ -13,9 +13,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from recpipe.defs.planner import BuildFailed, Built, build
 from recpipe.lineage import Lineage, Node, model_node
+from recpipe.lock import only_builder
 from recpipe.progress import listening
 from recpipe.settings import Project, SettingsError, nearest
 from recpipe.showing import show_leaderboard
+from recpipe.space import telling_of_space
 
 ALL = "all"
 
@@ -35,8 +37,16 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
     out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {project.home}")
     started = time.monotonic()
-    with dg.DagsterInstance.get() as instance, _Shown(project, out) as shown, listening(shown.hear):
-        failure = None
+    failure = None
+    with (
+        _Shown(project, out) as shown,
+        listening(shown.hear),
+        telling_of_space(project.home, "the build's history"),
+        only_builder(
+            project
+        ),  # before the instance: two that set one up at the same moment would be in each other's way
+        dg.DagsterInstance.get() as instance,
+    ):
         try:
             built = build(project, goals, instance)
         except BuildFailed as failed:

@@ -68,6 +68,10 @@ class Making:
         """Stage the artifact: `figures` go into its record and Dagster's metadata, `views` into the metadata alone."""
         return output(self.stage(artifact, figures, notes), views=views)
 
+    def discard(self, record: Record) -> None:
+        """Remove a staged artifact that will not be published."""
+        self.project.store.discard(record)
+
     def staged_folder(self, record: Record) -> Path:
         """Where a staged artifact lies before it is published."""
         return self.project.store.place(record.asset, record.partition) / record.version

@@ -7,22 +7,34 @@ in process. The runs stand in the UI like any other and can be executed again th
 from collections.abc import Collection, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cache
 
 import dagster as dg
-from filelock import BaseFileLock, FileLock, Timeout
 
 from recpipe.defs.partitions import register
 from recpipe.lineage import Lineage, Node, Standing, State
+from recpipe.lock import only_builder
+from recpipe.processes import lives, this_process
 from recpipe.progress import tell
+from recpipe.retention import remove, waste
 from recpipe.settings import Project
+from recpipe.space import advised
 from recpipe.upkeep import OPTIONAL, SOFT
 
 OUT_OF_DATE = frozenset({Standing.MISSING, Standing.STALE})
 
+OF_DAGSTER = ("Dagster", "RetryRequested")
+"""How the names of errors begin that Dagster wraps around what a step raised."""
+
 RAW = ("raw_ratings", "raw_items")
 """Read together: one reading of the source yields both."""
 
+STEP_TAG, PROCESS_TAG = "recpipe/step", "recpipe/process"
+
+UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED,
+             dg.DagsterRunStatus.CANCELING]  # fmt: skip
+"""How runs stand that a process is at work on; what is queued waits for one."""
 
 _WALKING: ContextVar[bool] = ContextVar("walking", default=False)
 """Whether a build further up in this process already makes what the submission needs."""
@@ -49,16 +61,18 @@ class BuildFailed(RuntimeError):
 def build(project: Project, goals: Sequence[Node], instance: dg.DagsterInstance, *, rebuild_all: bool = False) -> Built:
     """Make the goals and what they need: what is missing and what is stale; what is current too where `rebuild_all`.
 
-    A failed step never stops steps that do not need it. Raises `BuildFailed` where a goal could not be made.
+    A failed step never stops steps that do not need it. At the end goes what the policy of retention does not keep, but
+    for what models and splits left whose YAML is gone. Raises `BuildFailed` where a goal could not be made.
     """
-    with _only_builder(project):
-        free_slots_of_dead_runs(instance)
+    with only_builder(project):
+        end_dead_runs(instance)
         register(project, instance)
         token = _WALKING.set(True)
         try:
             built = _Walk(project, instance, set(Standing) if rebuild_all else OUT_OF_DATE).to(goals)
         finally:
             _WALKING.reset(token)
+        remove(project, waste(project, datetime.now(UTC), ghosts=False))
     lost = [goal for goal in goals if goal in built.failed or goal in built.left_out]
     if lost:
         causes = "\n".join(f"  {node}: {reason}" for node, reason in built.failed.items())
@@ -73,7 +87,8 @@ def build_needs(project: Project, instance: dg.DagsterInstance) -> Built:
     """
     if _WALKING.get():
         return Built()
-    with _only_builder(project):
+    with only_builder(project):
+        end_dead_runs(instance)
         register(project, instance)
         return _Walk(project, instance, {Standing.MISSING}).needs_of(Node("ensemble_submission"))
 
@@ -159,19 +174,19 @@ def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
         partition_key=node.partition,
         instance=instance,
         raise_on_error=False,
-        tags={"recpipe/step": str(node).replace("|", "/").replace("[", ".").replace("]", "")},
+        tags={STEP_TAG: str(node).replace("|", "/").replace("[", ".").replace("]", ""), PROCESS_TAG: this_process()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     if outcome.success:
         return None
-    return _reason(outcome)
+    return advised(_reason(outcome))
 
 
 def _reason(outcome: dg.ExecuteInProcessResult) -> str:
     for event in outcome.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error is not None and error.cause is not None and str(error.cls_name).startswith("Dagster"):
+            while error is not None and error.cause is not None and str(error.cls_name).startswith(OF_DAGSTER):
                 error = error.cause  # below Dagster's own stands what the step raised, which names file and line
             description = event.step_failure_data.user_failure_data
             if description is not None and description.description:
@@ -188,58 +203,40 @@ def _whole_job() -> dg.JobDefinition:
     return defs.resolve_implicit_global_asset_job_def()
 
 
-def free_slots_of_dead_runs(instance: dg.DagsterInstance) -> None:
-    """Pool slots that a killed process held would be waited for for ever: give them back.
+def end_dead_runs(instance: dg.DagsterInstance) -> None:
+    """Runs of killed processes become failed ones, and pool slots that they held are given back.
 
-    The builder's lock is held here, so no live build is in the middle of a step; runs of `dagster dev` are left alone
-    while their process lives.
+    Such a slot would be waited for for ever. The builder's lock is held here, so no live build is in the middle of a
+    step; runs of `dagster dev` are left alone while their process lives.
     """
+    for record in instance.get_run_records(dg.RunsFilter(statuses=UNDER_WAY)):
+        if not _alive(instance, record.dagster_run):
+            instance.report_run_failed(record.dagster_run, "the process that ran it is gone")
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
         return
     for pool in storage.get_concurrency_keys():
         for slot in storage.get_concurrency_info(pool).claimed_slots:
             run = instance.get_run_by_id(slot.run_id)
-            if run is None or run.is_finished or not _alive(instance, run):
+            if run is None or run.is_finished:
                 storage.free_concurrency_slots_for_run(slot.run_id)
-                if run is not None and not run.is_finished:
-                    instance.report_run_failed(run, "the process that ran it is gone")
 
 
 def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """Whether the process that last told something of the run's execution is still there.
+    """Whether the process that executes a run is still there.
 
-    Only engine and step events come from the process that executes; a run is planned by whoever asked for it.
+    The planner's runs tell it by a tag, which a repetition from the interface copies. Of other runs it is the process
+    that last told something of the execution: only engine and step events come from it, since a run is planned by
+    whoever asked for it. One that has told nothing yet is given time where it is not the planner's.
     """
     import psutil
 
+    told = None if run.parent_run_id else run.tags.get(PROCESS_TAG)
+    if told is not None:
+        return lives(told) is not False
     pids = [
         event.pid
         for event in (entry.dagster_event for entry in instance.all_logs(run.run_id))
         if event is not None and event.pid and (event.is_engine_event or event.is_step_event)
     ]
-    return bool(pids) and psutil.pid_exists(int(pids[-1]))
-
-
-def _only_builder(project: Project) -> "_Released":
-    project.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(project.home / "build.lock", is_singleton=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tell(event="waiting", what=f"another build is at work on {project.home}")
-        lock.acquire()
-    return _Released(lock)
-
-
-class _Released:
-    """A lock that is held already; leaving the context gives it back."""
-
-    def __init__(self, lock: BaseFileLock) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
+    return not pids or psutil.pid_exists(int(pids[-1]))

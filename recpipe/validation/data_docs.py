@@ -12,6 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from recpipe.storage import replace_text
 from recpipe.validation.engine import great_expectations
 from recpipe.validation.outcome import Check, Outcome
 
@@ -20,17 +21,16 @@ INDEX = "index.html"
 
 def write_data_docs(outcomes: Sequence[Outcome], folder: Path) -> Path:
     """Write `index.html` and a page for each document of each suite; the path of the index comes back."""
-    folder.mkdir(parents=True, exist_ok=True)
     sections = []
     for outcome in outcomes:
         links = []
         for number, document in enumerate(outcome.documents, start=1):
             page = f"{re.sub(r'[^a-z0-9]+', '-', outcome.suite.lower()).strip('-')}-{number}.html"
-            (folder / page).write_text(_own_page(document), encoding="utf-8")
+            replace_text(folder / page, _own_page(document))
             links.append(f'<a href="{page}">Great Expectations’ page {number}</a>')
         sections.append(_section(outcome, links))
     html = _PAGE.format(title="Data Docs", body="\n".join(sections), style=_STYLE)
-    (folder / INDEX).write_text(html, encoding="utf-8")
+    replace_text(folder / INDEX, html)
     return folder / INDEX
 
 

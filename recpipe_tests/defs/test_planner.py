@@ -1,5 +1,6 @@
 """The whole line on a tiny project, step by step as ordinary runs on one instance."""
 
+import errno
 import shutil
 from dataclasses import replace
 
@@ -108,6 +109,38 @@ def test_a_split_that_fails_its_suite_is_not_published_and_the_old_one_stays(bui
     key = dg.AssetCheckKey(dg.AssetKey("split"), "split_integrity")
     seen = instance.event_log_storage.get_asset_check_execution_history(key, limit=5)
     assert [record.status.value for record in seen] == ["FAILED"]
+
+
+def test_a_table_whose_tests_fail_is_not_published_and_leaves_nothing(project, planner, instance, monkeypatch):
+    import recpipe.steps.tables
+    from recpipe.warehouse import BrokenTest
+
+    def broken(lineage, node, path):
+        return [BrokenTest(lineage.sql[node.asset], 1, [{"item": 7}])]
+
+    monkeypatch.setattr(recpipe.steps.tables, "broken_tests", broken)
+    with pytest.raises(planner.BuildFailed, match=r"stg_ratings.*1 rows"):
+        planner.build(project, [Node("stg_ratings")], instance)
+    assert not project.store.place("stg_ratings").exists() or list(project.store.place("stg_ratings").iterdir()) == []
+
+
+def test_a_full_disk_is_the_reason_that_a_build_tells_and_the_old_version_stays(built, planner, instance, monkeypatch):
+    import recpipe.evaluation.leaderboard
+
+    def full(self, folder):
+        (folder / "half").write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    goal = Node("leaderboard", "holdout")
+    before = built.store.need("leaderboard", "holdout")
+    built.store.publish(replace(before, made_from={}))
+    monkeypatch.setattr(recpipe.evaluation.leaderboard.Leaderboard, "write", full)
+    with pytest.raises(
+        planner.BuildFailed, match=r"leaderboard\[holdout\] could not be written: the disk .*recpipe gc"
+    ):
+        planner.build(built, [goal], instance)
+    assert built.store.need("leaderboard", "holdout").content == before.content
+    assert [version.current for version in built.store.versions("leaderboard", "holdout")] == [True]
 
 
 def test_bad_rows_are_kept_apart_with_their_reason(project, planner, instance):
