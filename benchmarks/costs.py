@@ -100,7 +100,8 @@ def measure(name: str, folder: Path, seconds: float) -> dict[str, Any]:
 def epochs_done(journal: Journal) -> float:
     """How many epochs the time was enough for; 1 for what learns in one step."""
     if len(journal.epochs) == 1 and journal.closing["stopped"] == "time budget":
-        return float(journal.epochs[0]["seconds"] / journal.closing["predicted_epoch_seconds"])
+        done = journal.epochs[0]["seconds"]
+        return float(done / journal.closing.get("predicted_epoch_seconds", done))
     examples = [row["examples"] for row in journal.epochs]
     return sum(examples) / examples[0] if examples else 1.0
 
