@@ -2,12 +2,11 @@
 
     python benchmarks/costs.py --work WORK --data ml-100k=ml-100k.zip --data ml-1m=ml-1m.zip --out docs/costs.md
 
-Each fit runs in a process of its own, on one thread, and what learns by epochs for some seconds: the allocator keeps
-more and more of what the steps free, up to a level that it reaches after some hundred steps.
-Memory: the process's largest resident size (`ru_maxrss`) above the resident size just before the fit, with the data
-loaded, the recipe imported and freed memory given back to the system. Time: CPU seconds without validation, of one
-epoch where there are any. What was measured is kept in WORK/costs.jsonl, and a second call measures only what is
-missing; the estimates are those of now.
+Each fit runs in a process of its own, on one thread, and what learns by epochs for `--seconds`: the allocator keeps
+more of what the steps free, up to a level that it reaches after some hundred steps. Memory: the process's largest
+resident size (`ru_maxrss`) above the resident size just before the fit, with the data loaded, the recipe imported and
+freed memory given back to the system. Time: CPU seconds without validation, of one epoch where there are any. What was
+measured is kept in WORK/costs.jsonl, and a second call measures only what is missing; the estimates are those of now.
 """
 
 from __future__ import annotations
@@ -41,8 +40,8 @@ from recpipe.training.journal import Journal
 
 WIDE = {"wide": 10_000, "wide-8000": 8_000}
 """Generated data by name: how many films."""
-VALIDATED, SECONDS = 2_000, 15.0
-"""Users of the validation; seconds for which is learned by epochs."""
+VALIDATED = 2_000
+"""Users of the validation."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "ease in float32": {"precision": "float32"},
     "knn_basic of films": {"based_on": "items"},
@@ -50,7 +49,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "multi_vae, 600, batch 500": {"layers": (600,), "batch_size": 500},
     "sasrec, sampled, batch 256": {"loss": "sampled_softmax", "batch_size": 256},
 }
-"""Models measured with other settings than their YAML's, by what the table calls them."""
+"""Models measured on generated data with other settings than their YAML's, by what the table calls them."""
 
 
 def wide(n_items: int, n_users: int = 20_000, n_events: int = 2_000_000) -> Interactions:
@@ -80,28 +79,29 @@ def recipe_named(name: str) -> Recipe:
     return recipe.model_copy(update=changes)
 
 
-def measure(name: str, folder: Path) -> dict[str, Any]:
-    """Bytes and CPU seconds of one fit in this process."""
+def measure(name: str, folder: Path, seconds: float) -> dict[str, Any]:
+    """Bytes and CPU seconds of one fit in this process. seconds: for which is learned by epochs."""
     import torch
 
     torch.set_num_threads(1)
     recipe, parts, journal = recipe_named(name), Parts.read(folder), Journal()
     training_set, validation = TrainingSet(parts.train), Validation(parts.valid)
-    run = Run(seed=1, time_budget=SECONDS, report=journal.report, validate=validation)
+    run = Run(seed=1, time_budget=seconds, report=journal.report, validate=validation)
     ctypes.CDLL(None).malloc_trim(0)
     before, peak_before = psutil.Process().memory_info().rss, peak_resident()
     with Measured() as measured:
         recipe.fit(training_set, run)
     peak = peak_resident()
     seen = peak - before if peak > peak_before else measured.peak_memory_mb * MIB  # hidden by an older peak: sampled
-    seconds = (measured.cpu_seconds - validation.seconds) / epochs_done(journal)
-    return {"memory": int(seen), "seconds": seconds}
+    cpu_seconds = (measured.cpu_seconds - validation.seconds) / epochs_done(journal)
+    return {"memory": int(seen), "seconds": cpu_seconds}
 
 
 def epochs_done(journal: Journal) -> float:
     """How many epochs the time was enough for; 1 for what learns in one step."""
     if len(journal.epochs) == 1 and journal.closing["stopped"] == "time budget":
-        return float(journal.epochs[0]["seconds"] / journal.closing["predicted_epoch_seconds"])
+        done = journal.epochs[0]["seconds"]
+        return float(done / journal.closing.get("predicted_epoch_seconds", done))
     examples = [row["examples"] for row in journal.epochs]
     return sum(examples) / examples[0] if examples else 1.0
 
@@ -128,10 +128,10 @@ def peak_resident() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def measured_apart(name: str, folder: Path) -> dict[str, Any]:
+def measured_apart(name: str, folder: Path, seconds: float) -> dict[str, Any]:
     """`measure` in a fresh process on one thread."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [sys.executable, __file__, "--measure", name, str(folder)]
+    command = [sys.executable, __file__, "--measure", name, str(folder), "--seconds", str(seconds)]
     done = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{name} on {folder.name}: {done.stderr}")
@@ -167,10 +167,11 @@ def main() -> None:
     words.add_argument("--work", type=Path, help="a folder for splits and figures")
     words.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="a delivery, folder or zip")
     words.add_argument("--models", nargs="+", default=[*Project.here().model_names(), *VARIANTS])
+    words.add_argument("--seconds", type=float, default=20.0, help="for which is learned by epochs")
     words.add_argument("--out", type=Path, help="the page whose table is replaced")
     given = words.parse_args()
     if given.measure:
-        print(json.dumps(measure(given.measure[0], Path(given.measure[1]))))
+        print(json.dumps(measure(given.measure[0], Path(given.measure[1]), given.seconds)))
         return
     deliveries = dict(pair.split("=", 1) for pair in given.data)
     for name, path in deliveries.items():
@@ -180,10 +181,10 @@ def main() -> None:
     kept = given.work / "costs.jsonl"
     figures = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     for model in given.models:
-        for data in [*deliveries, "wide-8000" if model.startswith("ease") else "wide"]:
+        for data in [*([] if model in VARIANTS else deliveries), "wide-8000" if "ease" in model else "wide"]:
             key = {"model": model, "data": data}
             if not any(key.items() <= row.items() for row in figures):
-                figures.append(key | measured_apart(model, given.work / data))
+                figures.append(key | measured_apart(model, given.work / data, given.seconds))
                 print(json.dumps(figures[-1]), flush=True)
                 with kept.open("a") as file:
                     file.write(json.dumps(figures[-1]) + "\n")

@@ -12,7 +12,11 @@ import pytest
 
 from recpipe import claims
 from recpipe.claims import Claim, TooLarge, Wanted, claimed
+from recpipe.costs import Shape
+from recpipe.models.factors.mf import Mf
+from recpipe.models.linear.ease import Ease
 from recpipe.progress import listening
+from recpipe_tests.worlds import general
 
 BIG = 10**15
 """More than any machine has."""
@@ -124,6 +128,15 @@ def test_another_process_is_waited_for_until_it_is_killed(tmp_path, waits):
         with claimed(Wanted("mf", 50), 100, tmp_path):
             assert held(tmp_path) == ["mf"]
     assert f"ease (process {other.pid}, 60 bytes)" in waits.news[0]
+
+
+def test_what_lies_on_a_gpu_is_not_wanted_of_the_machine_and_only_by_what_torch_learns():
+    train = general().train
+    on_cpu, on_gpu = (Wanted.by(Mf(), train, device) for device in ("cpu", "cuda"))
+    assert on_cpu == Wanted("mf", Mf().cost(Shape.of(train.interactions)).memory, 0, Mf.memory_hint)
+    assert on_gpu.on_gpu > 4 * 64 * (train.n_users + train.n_items)
+    assert on_gpu.memory == on_cpu.memory - on_gpu.on_gpu + claims.CUDA_LIBRARIES
+    assert Wanted.by(Ease(), train, "cuda") == Wanted.by(Ease(), train, "cpu")
 
 
 def test_as_many_hold_a_gpu_as_there_are_and_each_its_own(tmp_path, waits):

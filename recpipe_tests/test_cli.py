@@ -1,6 +1,7 @@
 """The command line, as people call it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,11 @@ def test_what_stands_is_shown_and_a_user_gets_films(built):
     nobody = run("recommend", "--user", "8")
     assert nobody.returncode == 2
     assert "'8' is not in the data" in nobody.stderr
+
+
+def test_a_model_is_shown_with_what_a_training_on_the_current_data_takes(built):
+    shown = run("models", "mf")
+    assert re.search(r"on the current interactions: about \d+ MiB, \d+\.\d CPU seconds an epoch", shown.stdout)
 
 
 def test_a_misspelt_setting_ends_with_the_file_the_key_and_status_two(project):

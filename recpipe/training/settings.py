@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -27,6 +28,10 @@ class Schedule:
 
 class GradientRecipe(Recipe):
     """A recipe whose parameters are learned by `training.loop.learn`."""
+
+    memory_hint: ClassVar[str] = (
+        "set a smaller embedding_size or batch_size, or keep fewer users and films (k-core in conf/dataset.yaml)"
+    )
 
     epochs: int = Field(default=300, ge=1)
     batch_size: int = Field(default=2048, ge=1)

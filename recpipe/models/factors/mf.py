@@ -44,10 +44,10 @@ class Mf(GradientRecipe):
         return learn(network, batches, BiasedFactors.as_factors, self.schedule, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """A vector and a bias a user and a film; in a step, five times the vectors of all films of a batch."""
+        """A vector and a bias a user and a film; in a step, six times the vectors of all films of a batch."""
         parameters = (shape.n_users + shape.n_items) * (self.embedding_size + 1)
         rows = self.batch_size * (1 + self.negatives)
-        step = FLOAT * rows * (5 * self.embedding_size + 16)
+        step = FLOAT * rows * (6 * self.embedding_size + 16)
         seconds = shape.n_events * (1 + self.negatives) * (2e-7 + 5e-9 * self.embedding_size)
         seconds += shape.n_events / self.batch_size * 3e-9 * parameters
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)

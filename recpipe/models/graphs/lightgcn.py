@@ -62,7 +62,7 @@ class Lightgcn(GradientRecipe):
         step = graph + FLOAT * (8 * parameters + 9 * self.batch_size * self.embedding_size)
         products = 2 * self.layers * 2 * shape.n_events * self.embedding_size
         seconds = shape.n_events / self.batch_size * (4e-10 * products + 4e-9 * parameters) + 5e-7 * shape.n_events
-        return learned(parameters, step, BLAS + graph + ranking(shape), pairs_stream(shape), seconds)
+        return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)
 
 
 class LightgcnNetwork(Learner):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -46,6 +46,8 @@ class ItemKnn(Recipe):
     shrinkage: float = Field(default=0.0, ge=0.0)
     alpha: float = Field(default=0.5, ge=0.0, le=1.0)
     nearest_of: Literal["watched", "scored"] = "scored"
+
+    memory_hint: ClassVar[str] = "set fewer neighbours, or keep fewer films (k-core in conf/dataset.yaml)"
 
     @model_validator(mode="after")
     def _jaccard_counts(self) -> Self:

@@ -68,14 +68,14 @@ class Neumf(GradientNetworkRecipe):
         return self._learn(network, train, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """Two vectors a user and a film; in a step, for each film of the batch four times all widths that it passes;
-        when scoring, the MLP's first layers for a block of pairs. Pretraining has parts of it at a time.
+        """Two vectors a user and a film; in a step, for each film of the batch six times all widths that it passes;
+        when scoring, four times the MLP's first layer for a block of pairs. Pretraining has parts of it at a time.
         """
         parameters = self.parameter_count(shape)
         widths = 2 * self.embedding_size + sum(self.layers)
         rows = self.batch_size * (1 + self.negatives)
-        step = 4 * FLOAT * rows * widths
-        scoring = ranking(shape, 1) + 2.5 * FLOAT * max(PAIRS, shape.n_items) * self.layers[0]
+        step = 6 * FLOAT * rows * widths
+        scoring = ranking(shape, 1) + 4 * FLOAT * max(PAIRS, shape.n_items) * self.layers[0]
         passed = sum(a * b for a, b in pairwise((self.embedding_size, *self.layers)))
         seconds = shape.n_events * (1 + self.negatives) * (1e-7 + 7e-9 * widths + 1.5e-10 * passed)
         seconds += shape.n_events / self.batch_size * 3e-9 * parameters

@@ -6,7 +6,7 @@ Hidasi and Karatzoglou, "Recurrent Neural Networks with Top-k Gains for Session-
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -17,7 +17,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.sequence_network import SequenceNetwork
 from recpipe.training.batches import sequence_batches
-from recpipe.training.costs import learned, ranking, windows_stream
+from recpipe.training.costs import learned, of_varying_size, ranking, windows_stream
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr, softmax_cross_entropy
 from recpipe.training.negatives import popularity_weights
@@ -50,6 +50,10 @@ class Gru4rec(GradientNetworkRecipe):
     alpha: float = Field(default=0.5, ge=0.0)
     regularization: float = Field(default=1.0, ge=0.0)
 
+    memory_hint: ClassVar[str] = (
+        "set a smaller batch_size, embedding_size or max_length, or a loss that draws negatives"
+    )
+
     def network(self, n_users: int, n_items: int) -> Gru4recNetwork:
         """Untrained; the number of users plays no part."""
         return Gru4recNetwork(n_items, self)
@@ -75,8 +79,8 @@ class Gru4rec(GradientNetworkRecipe):
         targets = shape.targets_a_window(self.max_length)
         scored = shape.n_items if self.loss == "cross_entropy" else self.negatives
         positions = self.batch_size * self.max_length
-        step = FLOAT * (3 * self.batch_size * targets * scored + positions * size * (6 + 10 * self.layers))
-        step += 2 * FLOAT * shape.n_items * size
+        scores = of_varying_size(FLOAT * self.batch_size * targets * scored)
+        step = 3 * scores + FLOAT * size * (positions * (6 + 10 * self.layers) + 2 * shape.n_items)
         rows = shape.windows(self.max_length)
         seconds = rows * (targets * scored * (1.6e-10 * size + 8e-9) + self.max_length * self.layers * 3e-9 * size**2)
         seconds += rows / self.batch_size * 5e-9 * parameters

@@ -6,7 +6,7 @@ Reducing Overconfidence in Sequential Recommendation Trained with Negative Sampl
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -18,7 +18,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.sequence_network import SequenceNetwork
 from recpipe.training.batches import sequence_batches
-from recpipe.training.costs import learned, ranking, windows_stream
+from recpipe.training.costs import learned, of_varying_size, ranking, windows_stream
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import softmax_cross_entropy
 from recpipe.training.sampled_losses import generalised_binary_cross_entropy, sampled_softmax
@@ -52,6 +52,10 @@ class Sasrec(GradientNetworkRecipe):
     negatives: int = Field(default=256, ge=1)
     calibration: float = Field(default=0.75, ge=0.0, le=1.0)
 
+    memory_hint: ClassVar[str] = (
+        "set a smaller batch_size, embedding_size or max_length, or a loss that draws negatives"
+    )
+
     def network(self, n_users: int, n_items: int) -> SasrecNetwork:
         """Untrained; the number of users plays no part."""
         return SasrecNetwork(n_items, self)
@@ -78,8 +82,9 @@ class Sasrec(GradientNetworkRecipe):
             self.loss, self.negatives
         )
         positions = self.batch_size * self.max_length
+        scores = of_varying_size(FLOAT * self.batch_size * targets * scored)
         block = positions * (20 * size + 3 * self.heads * self.max_length)
-        step = FLOAT * (3 * self.batch_size * targets * scored + self.layers * block + 2 * shape.n_items * size)
+        step = 3 * scores + FLOAT * (self.layers * block + 2 * shape.n_items * size)
         rows = shape.windows(self.max_length)
         seconds = rows * (targets * scored * (1.1e-10 * size + 6e-9) + self.max_length * self.layers * 2e-9 * size**2)
         seconds += rows / self.batch_size * 5e-9 * parameters
