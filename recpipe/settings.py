@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -67,6 +69,17 @@ class RunSettings(BaseModel):
         return {"seed": self.seed, "metric": self.metric, "time_budget": self.time_budget}
 
 
+class StorageSettings(BaseModel):
+    """conf/storage.yaml: where artifacts lie. Credentials stand in the environment, never in a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifacts: str = Field("", description="an address such as s3://bucket/prefix; empty: in the home folder")
+    attempts: int = Field(10, ge=1, description="of a request to S3, with growing pauses of 20 seconds at most")
+    connect_timeout: float = Field(5, gt=0, description="seconds until an attempt to reach S3 is given up")
+    read_timeout: float = Field(20, gt=0, description="seconds of silence until an attempt is given up")
+
+
 @dataclass(frozen=True)
 class Project:
     """Where this project's data and settings lie. `home`: all that is written. `conf`: the YAML files."""
@@ -81,9 +94,39 @@ class Project:
         conf = os.environ.get("RECPIPE_CONF") or str(PACKAGE / "conf")
         return cls(Path(home).absolute(), Path(conf).absolute())
 
-    @property
+    @cached_property
     def store(self) -> Store:
-        return Store(self.home / "artifacts")
+        """The artifacts: in the home folder, or where conf/storage.yaml or `RECPIPE_ARTIFACTS` says."""
+        settings = self.storage()
+        if not settings.artifacts:
+            return Store(self.home / "artifacts")
+        from recpipe.remote import Remote
+
+        cache = self.home / "cache" / re.sub(r"[^A-Za-z0-9._-]+", "-", settings.artifacts).strip("-")
+        remote = Remote.at(
+            settings.artifacts, cache, settings.attempts, settings.connect_timeout, settings.read_timeout
+        )
+        return Store(cache, remote)
+
+    def storage(self) -> StorageSettings:
+        """conf/storage.yaml where there is one, with the environment's `RECPIPE_ARTIFACTS` on top."""
+        path = self.conf / "storage.yaml"
+        settings = parse(StorageSettings, read_yaml(path) if path.exists() else {}, path)
+        artifacts = os.environ.get("RECPIPE_ARTIFACTS") or settings.artifacts
+        if artifacts:
+            from recpipe.remote import check_kind
+
+            try:
+                check_kind(artifacts)
+            except ValueError as error:  # the address itself is not repeated: somebody may have put a password there
+                raise SettingsError(f"{path} or RECPIPE_ARTIFACTS: artifacts: {error}") from error
+        return settings.model_copy(update={"artifacts": artifacts})
+
+    @property
+    def address(self) -> str:
+        """Where this project writes, for people: the home folder, and the artifacts' storage where it is another."""
+        artifacts = self.storage().artifacts
+        return f"{self.home}, artifacts: {artifacts}" if artifacts else str(self.home)
 
     @property
     def submission_file(self) -> Path:

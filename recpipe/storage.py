@@ -2,6 +2,7 @@
 
 A folder holds `record.json`, which names the subfolder of the current version. A new version is written beside it and
 becomes current when the record is replaced: a process killed at any moment leaves the old version or the new one.
+Published versions lie on this machine (`Local`) or on a storage that machines share (`recpipe/remote.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 RECORD = "record.json"
@@ -34,6 +35,10 @@ class Artifact(Protocol):
 
 class Missing(LookupError):
     """An artifact that was asked for has not been made."""
+
+
+class VersionGone(LookupError):
+    """The version that a record names is not there: another process has replaced it since the record was read."""
 
 
 @dataclass(frozen=True)
@@ -59,32 +64,103 @@ class Record:
     def name(self) -> str:
         return artifact_name(self.asset, self.partition)
 
+    @property
+    def place(self) -> PurePosixPath:
+        return artifact_place(self.asset, self.partition)
+
+    def json(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True)
+
+
+class Backend(Protocol):
+    """Where published versions and their records lie; a place is relative, as `artifact_place` gives it."""
+
+    def record(self, place: PurePosixPath) -> str | None:
+        """The text of a place's record, None where there is none."""
+
+    def records(self, asset: str) -> list[str]:
+        """The texts of all records of an asset, in the order of their places."""
+
+    def upload(self, record: Record) -> None:
+        """Bring a staged version to where published versions lie; it is not current yet."""
+
+    def replace_record(self, record: Record) -> None:
+        """Make an uploaded version the current one, in one atomic replacement."""
+
+    def remove_superseded(self, record: Record, replaced: Record | None) -> None:
+        """Remove versions that are no longer needed now that `record` is current and `replaced` no longer is."""
+
+    def fetch(self, record: Record) -> Path:
+        """The folder of a published version on this machine; raises `VersionGone`."""
+
+    def address(self, record: Record) -> str:
+        """Where a version lies, for people."""
+
+    def put_beside(self, name: str, text: str) -> None:
+        """Put a file that is no artifact beside the artifacts, where these lie on a storage of their own."""
+
 
 @dataclass(frozen=True)
-class Store:
-    """Artifacts under one root folder."""
+class Local:
+    """Published versions are the staged ones: nothing is copied."""
 
     root: Path
 
+    def record(self, place: PurePosixPath) -> str | None:
+        path = self.root / place / RECORD
+        return path.read_text(encoding="utf-8") if path.exists() else None
+
+    def records(self, asset: str) -> list[str]:
+        return [path.read_text(encoding="utf-8") for path in sorted((self.root / asset).glob(f"**/{RECORD}"))]
+
+    def upload(self, record: Record) -> None:
+        """It lies where it was staged."""
+
+    def replace_record(self, record: Record) -> None:
+        replace_text(self.root / record.place / RECORD, record.json())
+
+    def remove_superseded(self, record: Record, replaced: Record | None) -> None:
+        for old in (self.root / record.place).glob("v-*"):  # the version before, and what killed processes left
+            if old.name != record.version:
+                shutil.rmtree(old, ignore_errors=True)
+
+    def fetch(self, record: Record) -> Path:
+        return self.root / record.place / record.version
+
+    def address(self, record: Record) -> str:
+        return str(self.fetch(record))
+
+    def put_beside(self, name: str, text: str) -> None:
+        """People look for it in the home folder, where it is put already."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Artifacts under one root folder; with a `remote` the folder holds what is staged and what was fetched."""
+
+    root: Path
+    remote: Backend | None = None
+
+    @property
+    def backend(self) -> Backend:
+        return self.remote or Local(self.root)
+
     def place(self, asset: str, partition: str | None = None) -> Path:
-        """The folder of an artifact; it may not exist. Partition keys `a|b` become nested folders."""
-        return self.root.joinpath(asset, *(partition.split("|") if partition else []))
+        """The folder of an artifact on this machine; it may not exist. Partition keys `a|b` become nested folders."""
+        return self.root / artifact_place(asset, partition)
 
     def record(self, asset: str, partition: str | None = None) -> Record | None:
         """The record of what is current, None where nothing was made."""
-        path = self.place(asset, partition) / RECORD
-        if not path.exists():
-            return None
-        return Record(**json.loads(path.read_text(encoding="utf-8")))
+        text = self.backend.record(artifact_place(asset, partition))
+        return None if text is None else Record(**json.loads(text))
 
     def records(self, asset: str) -> list[Record]:
         """The records of every partition of an asset, in the order of their keys."""
-        found = sorted((self.root / asset).glob(f"**/{RECORD}"))
-        return [Record(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
+        return [Record(**json.loads(text)) for text in self.backend.records(asset)]
 
     def folder(self, asset: str, partition: str | None = None) -> Path:
-        """The files of what is current; raises `Missing`."""
-        return self.place(asset, partition) / self.need(asset, partition).version
+        """The files of what is current, on this machine; raises `Missing`."""
+        return self._current(asset, partition)[1]
 
     def need(self, asset: str, partition: str | None = None) -> Record:
         """The record of what is current; raises `Missing`."""
@@ -96,13 +172,14 @@ class Store:
 
     def read(self, asset: str, partition: str | None = None) -> Any:
         """The current artifact, as the class that wrote it; raises `Missing`."""
-        module, _, name = self.need(asset, partition).kind.partition(":")
+        record, folder = self._current(asset, partition)
+        module, _, name = record.kind.partition(":")
         if not module.startswith("recpipe."):
             raise ValueError(
                 f"{artifact_name(asset, partition)}: its record names {module}, which is not of this project"
             )
         kind: type[Artifact] = getattr(import_module(module), name)
-        return kind.read(self.folder(asset, partition))
+        return kind.read(folder)
 
     def stage(
         self,
@@ -131,11 +208,10 @@ class Store:
 
     def publish(self, record: Record) -> None:
         """Make a staged artifact the current one, in one atomic replacement, and remove what it replaces."""
-        place = self.place(record.asset, record.partition)
-        replace_text(place / RECORD, json.dumps(asdict(record), indent=1, sort_keys=True))
-        for old in place.glob("v-*"):  # the version before, and what killed processes left
-            if old.name != record.version:
-                shutil.rmtree(old, ignore_errors=True)
+        replaced = self.record(record.asset, record.partition)
+        self.backend.upload(record)
+        self.backend.replace_record(record)
+        self.backend.remove_superseded(record, replaced)
 
     def write(
         self,
@@ -150,6 +226,19 @@ class Store:
         record = self.stage(asset, partition, artifact, made_from, figures, notes)
         self.publish(record)
         return record
+
+    def _current(self, asset: str, partition: str | None) -> tuple[Record, Path]:
+        record = self.need(asset, partition)
+        try:
+            return record, self.backend.fetch(record)
+        except VersionGone:  # replaced between the two looks: the new record names a version that is there
+            record = self.need(asset, partition)
+            return record, self.backend.fetch(record)
+
+
+def artifact_place(asset: str, partition: str | None) -> PurePosixPath:
+    """Where an artifact lies below a store's root: `trained_model/ease/holdout`."""
+    return PurePosixPath(asset, *(partition.split("|") if partition else []))
 
 
 def artifact_name(asset: str, partition: str | None) -> str:

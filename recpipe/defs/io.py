@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,9 @@ from recpipe.progress import listening
 from recpipe.settings import Project
 from recpipe.storage import Artifact, Missing, Record
 
+HOST = "recpipe/host"
+"""A run's tag: the machine that executes it. Machines may share one instance; a process is looked for on its own."""
+
 
 class ArtifactIO(dg.IOManager):
     """Publishes staged artifacts; reads the current artifact of an upstream asset, whatever class it is."""
@@ -21,7 +25,7 @@ class ArtifactIO(dg.IOManager):
         """Make what the step staged the current version."""
         store = Project.here().store
         store.publish(obj)
-        context.add_output_metadata({"folder": dg.MetadataValue.path(store.folder(obj.asset, obj.partition))})
+        context.add_output_metadata({"folder": dg.MetadataValue.path(store.backend.address(obj))})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The current artifact of the upstream asset and partition."""
@@ -36,6 +40,8 @@ class Making:
     """One artifact in the making: what goes into it is fixed at the start, so a change meanwhile leaves it stale."""
 
     def __init__(self, context: dg.AssetExecutionContext, asset: str | None = None) -> None:
+        if HOST not in context.run.tags:  # asked for from the interface or with `dagster asset`
+            context.instance.add_run_tags(context.run_id, {HOST: gethostname()})
         self.project = Project.here()
         self.lineage = Lineage(self.project)
         name = asset or context.asset_key.to_user_string()

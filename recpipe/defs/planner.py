@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import cache
+from socket import gethostname
 
 import dagster as dg
 from filelock import BaseFileLock, FileLock, Timeout
 
+from recpipe.defs.io import HOST
 from recpipe.lineage import Lineage, Node, Standing, State
 from recpipe.progress import tell
 from recpipe.settings import Project
@@ -148,7 +150,7 @@ def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
         partition_key=node.partition,
         instance=instance,
         raise_on_error=False,
-        tags={"recpipe/step": str(node).replace("|", "/").replace("[", ".").replace("]", "")},
+        tags={"recpipe/step": str(node).replace("|", "/").replace("[", ".").replace("]", ""), HOST: gethostname()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
     if outcome.success:
@@ -181,7 +183,7 @@ def free_slots_of_dead_runs(instance: dg.DagsterInstance) -> None:
     """Pool slots that a killed process held would be waited for for ever: give them back.
 
     The builder's lock is held here, so no live build is in the middle of a step; runs of `dagster dev` are left alone
-    while their process lives.
+    while their process lives, and runs of another machine altogether: its next build gives their slots back.
     """
     storage = instance.event_log_storage
     if not storage.supports_global_concurrency_limits:
@@ -198,10 +200,13 @@ def free_slots_of_dead_runs(instance: dg.DagsterInstance) -> None:
 def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the process that last told something of the run's execution is still there.
 
-    Only engine and step events come from the process that executes; a run is planned by whoever asked for it.
+    Only engine and step events come from the process that executes; a run is planned by whoever asked for it. Of a run
+    on another machine nothing can be told from here.
     """
     import psutil
 
+    if run.tags.get(HOST, gethostname()) != gethostname():
+        return True
     pids = [
         event.pid
         for event in (entry.dagster_event for entry in instance.all_logs(run.run_id))
