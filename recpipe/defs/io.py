@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from socket import gethostname
+from time import monotonic
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,10 @@ from recpipe.storage import Artifact, Missing, Record
 
 HOST = "recpipe/host"
 """A run's tag: the machine that executes it. Machines may share one instance; a process is looked for on its own."""
+
+
+SLOW, SILENCE = 5.0, 60.0
+"""Seconds that a line of the log takes where the database is gone, and for which no further line is tried then."""
 
 
 class ArtifactIO(dg.IOManager):
@@ -78,10 +83,22 @@ def output(record: Record, output_name: str = "result", views: Mapping[str, Any]
 
 @contextmanager
 def logged(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """News of the work inside, an epoch for instance, become lines of Dagster's log."""
+    """News of the work inside, an epoch for instance, become lines of Dagster's log.
+
+    Where the instance's database is gone, a line waits until Dagster gives up: then a minute goes by without lines, so
+    that a training is not held up at every epoch.
+    """
+    silent_until = 0.0
 
     def log(news: dict[str, Any]) -> None:
+        nonlocal silent_until
+        started = monotonic()
+        if started < silent_until:
+            return
         context.log.info(", ".join(f"{name} {_short(value)}" for name, value in news.items()))
+        ended = monotonic()
+        if ended - started > SLOW:
+            silent_until = ended + SILENCE
 
     with listening(log):
         yield

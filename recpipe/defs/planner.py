@@ -143,9 +143,20 @@ def _has_a_member(node: Node, broken: list[Node], lineage: Lineage) -> bool:
 
 
 def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
-    """Materialise one asset and partition in this process; the error's text where it failed."""
+    """Materialise one asset and partition in this process; the error's text where it failed.
+
+    A run that failed although none of its steps did could not be recorded (a database that was restarted): once more.
+    """
+    outcome = _executed(node, instance)
+    if not outcome.success and not any(event.is_step_failure for event in outcome.all_events):
+        instance.event_log_storage.free_concurrency_slots_for_run(outcome.run_id)
+        outcome = _executed(node, instance)
+    return None if outcome.success else _reason(outcome)
+
+
+def _executed(node: Node, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     assets = RAW if node.asset in RAW else (node.asset,)
-    outcome = _whole_job().execute_in_process(
+    return _whole_job().execute_in_process(
         asset_selection=[dg.AssetKey(asset) for asset in assets],
         partition_key=node.partition,
         instance=instance,
@@ -153,9 +164,6 @@ def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
         tags={"recpipe/step": str(node).replace("|", "/").replace("[", ".").replace("]", ""), HOST: gethostname()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
-    if outcome.success:
-        return None
-    return _reason(outcome)
 
 
 def _reason(outcome: dg.ExecuteInProcessResult) -> str:

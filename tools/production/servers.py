@@ -50,7 +50,7 @@ class Servers:
         """Make the folder of the database, start both servers, make the bucket."""
         _check_installed()
         folder.mkdir(parents=True, exist_ok=True)
-        servers = cls(str(folder.absolute()), _free_port(), _free_port())
+        servers = cls(str(folder.absolute()), free_port(), free_port())
         (folder / STARTED).write_text(json.dumps(asdict(servers)) + "\n")
         servers._make_database()
         servers.start_postgres()
@@ -169,7 +169,8 @@ def _postgres_program(name: str) -> Path:
     return found[-1] if found else Path(str(on_path))
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
