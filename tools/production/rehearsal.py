@@ -1,6 +1,8 @@
 """The whole line on PostgreSQL and S3, with both servers killed in the middle; docs/production.md shows what was seen.
 
-    python tools/production/rehearsal.py        # `make production` installs what it needs first
+    python tools/production/rehearsal.py [HOME]        # `make production` installs what it needs first
+
+HOME is a folder that `recpipe build` has filled with the defaults before; it is copied, and saves that build.
 
 The sample is built twice: with the defaults (SQLite, local files), and on two servers of this machine's loopback. The
 two submissions must be the same bytes. Ends with status 1 where something was not as it should be.
@@ -61,6 +63,8 @@ def main() -> None:
     """Everything in a folder of its own, which is removed in the end."""
     folder = Path(tempfile.mkdtemp(prefix="recpipe-production-"))
     folder.chmod(0o755)  # the user postgres must get through
+    if sys.argv[1:]:
+        shutil.copytree(sys.argv[1], folder / "local")
     seen = Transcript(folder)
     servers = Servers.begin(folder / "servers")
     try:
@@ -89,7 +93,7 @@ def build_with_defaults(home: Path, seen: Transcript) -> None:
     """The reference: SQLite and local files."""
     build = Build(home, {})
     status, output, seconds = build.end()
-    seen.tell("The sample with the defaults: recpipe build", _last(output, 1), seconds)
+    seen.tell("The sample with the defaults: recpipe build", _steps_and_end(output), seconds)
     seen.must(status == 0, "the build with the defaults ends with status 0")
 
 
@@ -120,8 +124,7 @@ def build_through_a_restart(home: Path, production: Mapping[str, str], servers: 
     servers.start_postgres()
     servers.start_s3()
     status, output, seconds = Build(home, production).end()
-    steps = re.findall(r"^\d+ steps run, \d+ current.*", output, flags=re.MULTILINE)
-    seen.tell("Both back: recpipe build", "\n".join([*steps, _last(output, 1)]), seconds)
+    seen.tell("Both back: recpipe build", _steps_and_end(output), seconds)
     seen.must(status == 0 and not made & _made(output), "the next build makes nothing again that was made before")
     return {name.partition("[")[0] for name in made | _made(output)}
 
@@ -131,8 +134,7 @@ def look_from_another_home(home: Path, production: Mapping[str, str], seen: Tran
     done, seconds = _run(["-m", "recpipe", "status"], home, production)
     seen.tell("An empty home folder, as on another machine: recpipe status", done.stdout, seconds)
     status, output, seconds = Build(home, production).end()
-    steps = re.findall(r"^\d+ steps run, \d+ current.*", output, flags=re.MULTILINE)
-    seen.tell("There: recpipe build", "\n".join([*steps, _last(output, 1)]), seconds)
+    seen.tell("There: recpipe build", _steps_and_end(output), seconds)
     seen.must(
         status == 0 and "0 steps run" in output, "the other home finds everything current and gets the submission"
     )
@@ -283,6 +285,11 @@ def _run(words: list[str], home: Path, storages: Mapping[str, str]) -> tuple[sub
 
 def _made(output: str) -> set[str]:
     return set(re.findall(r"^made (\S+)", output, flags=re.MULTILINE))
+
+
+def _steps_and_end(output: str) -> str:
+    steps = re.findall(r"^\d+ steps run, \d+ current.*", output, flags=re.MULTILINE)
+    return "\n".join([*steps, _last(output, 1)])
 
 
 def _last(output: str, lines: int) -> str:

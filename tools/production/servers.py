@@ -198,10 +198,21 @@ def _answer(url: str, method: str) -> None:
 
 
 def _keep_what_wrote(record: Path) -> None:
-    """Reading changed nothing; and a killed server may have left half a line, of a request that it had not answered."""
-    if record.exists():
-        whole = [line for line in record.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-        record.write_bytes(b"".join(line for line in whole if json.loads(line)["method"] not in {"GET", "HEAD"}))
+    """Reading changed nothing; and requests that came at once share a line, which moto itself would not read.
+
+    What a killed server began to write at the end, of a request that it had not answered, is left out.
+    """
+    if not record.exists():
+        return
+    text, place, kept = record.read_text(encoding="utf-8"), 0, []
+    while (place := text.find("{", place)) >= 0:
+        try:
+            request, place = json.JSONDecoder().raw_decode(text, place)
+        except json.JSONDecodeError:
+            break
+        if request["method"] not in {"GET", "HEAD"}:
+            kept.append(json.dumps(request) + "\n")
+    record.write_text("".join(kept), encoding="utf-8")
 
 
 def main() -> None:
