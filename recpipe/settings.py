@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from recpipe.storage import Store, replace_text
+from recpipe.storage import Store, digest_of, replace_text
 
 if TYPE_CHECKING:
     from recpipe.blending.settings import EnsembleSettings
@@ -102,7 +102,8 @@ class Project:
             return Store(self.home / "artifacts")
         from recpipe.remote import Remote
 
-        cache = self.home / "cache" / re.sub(r"[^A-Za-z0-9._-]+", "-", settings.artifacts).strip("-")
+        name = re.sub(r"[^A-Za-z0-9]+", "-", settings.artifacts)
+        cache = self.home / "cache" / f"{name}-{digest_of(settings.artifacts)[:8]}"  # s3://a/b-c is not s3://a-b/c
         remote = Remote.at(
             settings.artifacts, cache, settings.attempts, settings.connect_timeout, settings.read_timeout
         )

@@ -264,6 +264,15 @@ def test_the_environment_comes_before_the_file(project, monkeypatch):
     assert project.storage().artifacts == "memory://from/environment"
 
 
+def test_two_storages_never_share_a_cache(project, monkeypatch):
+    caches = []
+    for address in ("memory://a/b-c", "memory://a-b/c"):
+        monkeypatch.setenv("RECPIPE_ARTIFACTS", address)
+        caches.append(Project.here().store.root)
+    assert caches[0] != caches[1]
+    assert all(cache.parent == project.home / "cache" for cache in caches)
+
+
 @pytest.mark.parametrize(
     ("address", "told"),
     [
