@@ -12,7 +12,7 @@ CHAOS ?= data/chaos
 # One thread a test process: two processes on two cores, and bit-equal results whatever the machine.
 TEST_ENV := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: help build test chaos lint types tests dev clean
+.PHONY: help build test chaos production lint types tests dev clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -37,6 +37,10 @@ tests: $(INSTALLED) ## pytest on two processes
 
 dev: $(INSTALLED) ## Dagster's UI on http://localhost:3000
 	. $(BIN)/activate && dagster dev
+
+production: $(INSTALLED) ## the line on a PostgreSQL and an S3 server of this machine, both killed in the middle
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,postgres,s3,rehearsal]'
+	$(BIN)/python tools/production/rehearsal.py
 
 $(INSTALLED): pyproject.toml constraints.txt tools/activate.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from zoneinfo import available_timezones
@@ -14,7 +16,7 @@ from zoneinfo import available_timezones
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from recpipe.storage import Store, replace_text
+from recpipe.storage import Store, digest_of, replace_text
 
 if TYPE_CHECKING:
     from recpipe.blending.settings import EnsembleSettings
@@ -121,6 +123,17 @@ class AutomationSettings(BaseModel):
     freshest_within: float = Field(26.0, gt=0, description="hours that a stale submission may stay")
 
 
+class StorageSettings(BaseModel):
+    """conf/storage.yaml: where artifacts lie. Credentials stand in the environment, never in a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    artifacts: str = Field("", description="an address such as s3://bucket/prefix; empty: in the home folder")
+    attempts: int = Field(10, ge=1, description="of a request to S3, with growing pauses of 20 seconds at most")
+    connect_timeout: float = Field(5, gt=0, description="seconds until an attempt to reach S3 is given up")
+    read_timeout: float = Field(20, gt=0, description="seconds of silence until an attempt is given up")
+
+
 @dataclass(frozen=True)
 class Project:
     """Where this project's data and settings lie. `home`: all that is written. `conf`: the YAML files."""
@@ -135,9 +148,40 @@ class Project:
         conf = os.environ.get("RECPIPE_CONF") or str(PACKAGE / "conf")
         return cls(Path(home).absolute(), Path(conf).absolute())
 
-    @property
+    @cached_property
     def store(self) -> Store:
-        return Store(self.home / "artifacts")
+        """The artifacts: in the home folder, or where conf/storage.yaml or `RECPIPE_ARTIFACTS` says."""
+        settings = self.storage()
+        if not settings.artifacts:
+            return Store(self.home / "artifacts")
+        from recpipe.remote import Remote
+
+        name = re.sub(r"[^A-Za-z0-9]+", "-", settings.artifacts)
+        cache = self.home / "cache" / f"{name}-{digest_of(settings.artifacts)[:8]}"  # s3://a/b-c is not s3://a-b/c
+        remote = Remote.at(
+            settings.artifacts, cache, settings.attempts, settings.connect_timeout, settings.read_timeout
+        )
+        return Store(cache, remote)
+
+    def storage(self) -> StorageSettings:
+        """conf/storage.yaml where there is one, with the environment's `RECPIPE_ARTIFACTS` on top."""
+        path = self.conf / "storage.yaml"
+        settings = parse(StorageSettings, read_yaml(path) if path.exists() else {}, path)
+        artifacts = os.environ.get("RECPIPE_ARTIFACTS") or settings.artifacts
+        if artifacts:
+            from recpipe.remote import check_kind
+
+            try:
+                check_kind(artifacts)
+            except ValueError as error:  # the address itself is not repeated: somebody may have put a password there
+                raise SettingsError(f"{path} or RECPIPE_ARTIFACTS: artifacts: {error}") from error
+        return settings.model_copy(update={"artifacts": artifacts})
+
+    @property
+    def address(self) -> str:
+        """Where this project writes, for people: the home folder, and the artifacts' storage where it is another."""
+        artifacts = self.storage().artifacts
+        return f"{self.home}, artifacts: {artifacts}" if artifacts else str(self.home)
 
     def checkpoints(self, model_and_split: str) -> Path:
         """What killed trainings of `model|split` have left to go on from: a folder for each set of inputs."""

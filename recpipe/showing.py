@@ -54,7 +54,7 @@ def show_status(project: Project, out: Console, everything: bool) -> None:
                 escape(why),
                 record.written_at if record else "",
             )
-    out.print(f"data: {project.dataset().source}; home: {project.home}", soft_wrap=True)
+    out.print(f"data: {project.dataset().source}; home: {project.address}", soft_wrap=True)
     if table.row_count:
         out.print(table)
     out.print(", ".join(f"{count} {standing}" for standing, count in sorted(counts.items())))

@@ -3,6 +3,7 @@
 A folder holds `record.json`, which names the subfolder of the current version. A new version is written beside it and
 becomes current when the record is replaced: a process killed at any moment leaves the old version or the new one. What
 was replaced stays, with its own record beside it, until `recpipe.retention` takes it: readers that hold it go on.
+Published versions lie on this machine (`Local`) or on a storage that machines share (`recpipe/remote.py`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
 from recpipe.processes import PROCESS, this_process
@@ -45,6 +46,10 @@ class Missing(LookupError):
     """An artifact that was asked for has not been made."""
 
 
+class VersionGone(LookupError):
+    """The version that a record names is not there: another process has replaced it since the record was read."""
+
+
 @dataclass(frozen=True)
 class Record:
     """What is known of an artifact without reading it.
@@ -67,6 +72,41 @@ class Record:
     @property
     def name(self) -> str:
         return artifact_name(self.asset, self.partition)
+
+    @property
+    def place(self) -> PurePosixPath:
+        return artifact_place(self.asset, self.partition)
+
+    def json(self) -> str:
+        return json.dumps(asdict(self), indent=1, sort_keys=True)
+
+
+class Backend(Protocol):
+    """Where published versions and their records lie; a place is relative, as `artifact_place` gives it."""
+
+    def record(self, place: PurePosixPath) -> str | None:
+        """The text of a place's record, None where there is none."""
+
+    def records(self, asset: str) -> list[str]:
+        """The texts of all records of an asset, of every asset where it is empty, in the order of their places."""
+
+    def upload(self, record: Record) -> None:
+        """Bring a staged version to where published versions lie; it is not current yet."""
+
+    def replace(self, record: Record, replaced: Record | None) -> None:
+        """Make an uploaded version the current one in place of `replaced`, in one atomic replacement."""
+
+    def remove_record(self, place: PurePosixPath) -> None:
+        """Nothing is current in this place any more."""
+
+    def fetch(self, record: Record) -> Path:
+        """The folder of a published version on this machine; raises `VersionGone`."""
+
+    def address(self, record: Record) -> str:
+        """Where a version lies, for people."""
+
+    def put_beside(self, name: str, text: str) -> None:
+        """Put a file that is no artifact beside the artifacts, where these lie on a storage of their own."""
 
 
 @dataclass(frozen=True)
@@ -92,36 +132,75 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Store:
-    """Artifacts under one root folder."""
+class Local:
+    """Published versions are the staged ones: nothing is copied."""
 
     root: Path
 
-    def place(self, asset: str, partition: str | None = None) -> Path:
-        """The folder of an artifact; it may not exist. Partition keys `a|b` become nested folders."""
-        return self.root.joinpath(asset, *(partition.split("|") if partition else []))
-
-    def record(self, asset: str, partition: str | None = None) -> Record | None:
-        """The record of what is current, None where nothing was made."""
-        path = self.place(asset, partition) / RECORD
+    def record(self, place: PurePosixPath) -> str | None:
         try:
-            return Record(**json.loads(path.read_text(encoding="utf-8")))
+            return (self.root / place / RECORD).read_text(encoding="utf-8")
         except FileNotFoundError:
             return None
 
+    def records(self, asset: str) -> list[str]:
+        return [path.read_text(encoding="utf-8") for path in sorted((self.root / asset).glob(f"**/{RECORD}"))]
+
+    def upload(self, record: Record) -> None:
+        """It lies where it was staged."""
+
+    def replace(self, record: Record, replaced: Record | None) -> None:
+        """What is replaced stays, with its own record and the time beside it."""
+        place = self.root / record.place
+        if replaced is not None and replaced.version != record.version:
+            told = {"superseded_at": datetime.now(UTC).isoformat(), "record": asdict(replaced)}
+            _write_json(place / f"{replaced.version}.json", told)
+        replace_text(place / RECORD, record.json())
+
+    def remove_record(self, place: PurePosixPath) -> None:
+        (self.root / place / RECORD).unlink(missing_ok=True)
+
+    def fetch(self, record: Record) -> Path:
+        return self.root / record.place / record.version
+
+    def address(self, record: Record) -> str:
+        return str(self.fetch(record))
+
+    def put_beside(self, name: str, text: str) -> None:
+        """People look for it in the home folder, where it is put already."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Artifacts under one root folder; with a `remote` the folder holds what is staged and what was fetched."""
+
+    root: Path
+    remote: Backend | None = None
+
+    @property
+    def backend(self) -> Backend:
+        return self.remote or Local(self.root)
+
+    def place(self, asset: str, partition: str | None = None) -> Path:
+        """The folder of an artifact on this machine; it may not exist. Partition keys `a|b` become nested folders."""
+        return self.root / artifact_place(asset, partition)
+
+    def record(self, asset: str, partition: str | None = None) -> Record | None:
+        """The record of what is current, None where nothing was made."""
+        text = self.backend.record(artifact_place(asset, partition))
+        return None if text is None else Record(**json.loads(text))
+
     def records(self, asset: str) -> list[Record]:
         """The records of every partition of an asset, in the order of their keys."""
-        found = sorted((self.root / asset).glob(f"**/{RECORD}"))
-        return [Record(**json.loads(path.read_text(encoding="utf-8"))) for path in found]
+        return [Record(**json.loads(text)) for text in self.backend.records(asset)]
 
     def every_record(self) -> list[Record]:
         """The records of all assets and partitions."""
-        folders = sorted(path for path in self.root.glob("*") if path.is_dir())
-        return [record for folder in folders for record in self.records(folder.name)]
+        return self.records("")
 
     def folder(self, asset: str, partition: str | None = None) -> Path:
-        """The files of what is current; raises `Missing`."""
-        return self.place(asset, partition) / self.need(asset, partition).version
+        """The files of what is current, on this machine; raises `Missing`."""
+        return self._current(asset, partition)[1]
 
     def need(self, asset: str, partition: str | None = None) -> Record:
         """The record of what is current; raises `Missing`."""
@@ -133,13 +212,14 @@ class Store:
 
     def read(self, asset: str, partition: str | None = None) -> Any:
         """The current artifact, as the class that wrote it; raises `Missing`."""
-        module, _, name = self.need(asset, partition).kind.partition(":")
+        record, folder = self._current(asset, partition)
+        module, _, name = record.kind.partition(":")
         if not module.startswith("recpipe."):
             raise ValueError(
                 f"{artifact_name(asset, partition)}: its record names {module}, which is not of this project"
             )
         kind: type[Artifact] = getattr(import_module(module), name)
-        return kind.read(self.folder(asset, partition))
+        return kind.read(folder)
 
     def stage(
         self,
@@ -168,13 +248,10 @@ class Store:
 
     def publish(self, record: Record) -> None:
         """Make a staged artifact the current one, in one atomic replacement; what it replaces stays as superseded."""
-        place = self.place(record.asset, record.partition)
-        before = self.record(record.asset, record.partition)
+        replaced = self.record(record.asset, record.partition)
         with telling_of_space(self.root, record.name):
-            if before is not None and before.version != record.version:
-                told = {"superseded_at": datetime.now(UTC).isoformat(), "record": asdict(before)}
-                _write_json(place / f"{before.version}.json", told)
-            _write_json(place / RECORD, asdict(record))
+            self.backend.upload(record)
+            self.backend.replace(record, replaced)
 
     def discard(self, record: Record) -> None:
         """Remove what was staged and will not be published."""
@@ -213,8 +290,10 @@ class Store:
 
         Its record goes first: a kill in between leaves an unpublished folder, never a record without its files.
         """
+        if version.current:
+            self.backend.remove_record(artifact_place(version.asset, version.partition))
         place = self.place(version.asset, version.partition)
-        (place / (RECORD if version.current else f"{version.name}.json")).unlink(missing_ok=True)
+        (place / f"{version.name}.json").unlink(missing_ok=True)
         if (place / version.name).exists():
             shutil.rmtree(place / version.name)
         while place != self.root and not any(place.iterdir()):
@@ -223,7 +302,8 @@ class Store:
 
     def forget(self, asset: str, partition: str) -> None:
         """Remove a partition and its files: what it was made from is gone."""
-        shutil.rmtree(self.place(asset, partition))
+        self.backend.remove_record(artifact_place(asset, partition))
+        shutil.rmtree(self.place(asset, partition), ignore_errors=True)
 
     def write(
         self,
@@ -238,6 +318,19 @@ class Store:
         record = self.stage(asset, partition, artifact, made_from, figures, notes)
         self.publish(record)
         return record
+
+    def _current(self, asset: str, partition: str | None) -> tuple[Record, Path]:
+        record = self.need(asset, partition)
+        try:
+            return record, self.backend.fetch(record)
+        except VersionGone:  # replaced between the two looks: the new record names a version that is there
+            record = self.need(asset, partition)
+            return record, self.backend.fetch(record)
+
+
+def artifact_place(asset: str, partition: str | None) -> PurePosixPath:
+    """Where an artifact lies below a store's root: `trained_model/ease/holdout`."""
+    return PurePosixPath(asset, *(partition.split("|") if partition else []))
 
 
 def artifact_name(asset: str, partition: str | None) -> str:

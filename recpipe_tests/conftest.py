@@ -106,7 +106,8 @@ def planner() -> Iterator[ModuleType]:
 def _entered(root: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("RECPIPE_HOME", str(root / "home"))
     monkeypatch.setenv("RECPIPE_CONF", str(root / "conf"))
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    for name in ("DAGSTER_HOME", "RECPIPE_ARTIFACTS", "RECPIPE_POSTGRES_URL"):
+        monkeypatch.delenv(name, raising=False)
     return Project.here()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -30,21 +32,22 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
 
     Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
     """
+    from recpipe.steps.submit import place_file
+
     models = asked_models(project, models)
     goals = build_goals(project, models, split)
     settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
     arrivals = len(project.arrivals())
     data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
-    out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {project.home}")
+    out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {escape(project.address)}")
     started = time.monotonic()
     failure = None
     with (
         _Shown(project, out) as shown,
         listening(shown.hear),
         telling_of_space(project.home, "the build's history"),
-        only_builder(
-            project
-        ),  # before the instance: two that set one up at the same moment would be in each other's way
+        only_builder(project),  # before the instance: two that set one up at once would be in each other's way
+        _instance_answers(),
         dg.DagsterInstance.get() as instance,
     ):
         try:
@@ -63,6 +66,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     if goals[-1].asset == "ensemble_submission":
         for note in project.store.need("ensemble_submission").notes:
             out.print(escape(note), highlight=False, soft_wrap=True)
+        place_file(project)
         out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
     return not built.failed
 
@@ -90,6 +94,30 @@ def build_goals(project: Project, models: Sequence[str], split: str) -> list[Nod
     if on == project.ensemble_split() and set(project.ensemble_members()) <= set(models):
         goals.append(Node("ensemble_submission"))
     return goals
+
+
+class InstanceLost(OSError):
+    """Dagster's instance did not answer, as often as Dagster itself tried."""
+
+
+@contextmanager
+def _instance_answers() -> Iterator[None]:
+    """A database that is gone becomes one sentence for people; its address is not told, a password may stand in it."""
+    try:
+        yield
+    except _database_errors() as error:
+        reason = str(error.__cause__ or error).partition("\n")[0]
+        raise InstanceLost(
+            f"the database of Dagster's instance does not answer ({reason}); what is published stays as it is: build "
+            "again when the database is back, and it goes on from there"
+        ) from error
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    from sqlalchemy.exc import SQLAlchemyError
+
+    postgres = sys.modules.get("dagster_postgres.utils")  # loaded where the instance lies on PostgreSQL
+    return (SQLAlchemyError, *([postgres.DagsterPostgresException] if postgres else []))
 
 
 class _Shown:

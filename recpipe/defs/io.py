@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from socket import gethostname
+from time import monotonic
 from typing import Any
 
 import dagster as dg
@@ -15,6 +17,13 @@ from recpipe.progress import listening
 from recpipe.settings import Project
 from recpipe.storage import Artifact, Missing, Record, digest_of
 from recpipe.upkeep import begin_attempt, end_attempt
+
+HOST = "recpipe/host"
+"""A run's tag: the machine that executes it. Machines may share one instance; a process is looked for on its own."""
+
+
+SLOW, SILENCE = 5.0, 60.0
+"""Seconds that a line of the log takes where the database is gone, and for which no further line is tried then."""
 
 
 class ArtifactIO(dg.IOManager):
@@ -29,7 +38,7 @@ class ArtifactIO(dg.IOManager):
         end_attempt(project, Node(obj.asset, obj.partition))
         if obj.asset == "trained_model" and obj.partition:
             shutil.rmtree(project.checkpoints(obj.partition), ignore_errors=True)  # nobody needs to go on from them
-        context.add_output_metadata({"folder": dg.MetadataValue.path(store.folder(obj.asset, obj.partition))})
+        context.add_output_metadata({"folder": dg.MetadataValue.path(store.backend.address(obj))})
 
     def load_input(self, context: dg.InputContext) -> Any:
         """The current artifact of the upstream asset and partition."""
@@ -46,6 +55,8 @@ class Making:
     """One artifact in the making: what goes into it is fixed at the start, so a change meanwhile leaves it stale."""
 
     def __init__(self, context: dg.AssetExecutionContext, asset: str | None = None) -> None:
+        if HOST not in context.run.tags:  # asked for from the interface or with `dagster asset`
+            context.instance.add_run_tags(context.run_id, {HOST: gethostname()})
         self.project = Project.here()
         self.lineage = Lineage(self.project)
         name = asset or context.asset_key.to_user_string()
@@ -90,10 +101,22 @@ def output(record: Record, output_name: str = "result", views: Mapping[str, Any]
 
 @contextmanager
 def logged(context: dg.AssetExecutionContext) -> Iterator[None]:
-    """News of the work inside, an epoch for instance, become lines of Dagster's log."""
+    """News of the work inside, an epoch for instance, become lines of Dagster's log.
+
+    Where the instance's database is gone, a line waits until Dagster gives up: then a minute goes by without lines, so
+    that a training is not held up at every epoch.
+    """
+    silent_until = 0.0
 
     def log(news: dict[str, Any]) -> None:
+        nonlocal silent_until
+        started = monotonic()
+        if started < silent_until:
+            return
         context.log.info(", ".join(f"{name} {_short(value)}" for name, value in news.items()))
+        ended = monotonic()
+        if ended - started > SLOW:
+            silent_until = ended + SILENCE
 
     with listening(log):
         yield

@@ -9,9 +9,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from socket import gethostname
 
 import dagster as dg
 
+from recpipe.defs.io import HOST
 from recpipe.defs.partitions import register
 from recpipe.lineage import Lineage, Node, Standing, State
 from recpipe.lock import only_builder
@@ -166,10 +168,21 @@ def _has_a_member(node: Node, broken: list[Node], lineage: Lineage) -> bool:
 
 
 def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
-    """Materialise one asset and partition in this process; the error's text where it failed."""
+    """Materialise one asset and partition in this process; the error's text where it failed.
+
+    A run that failed although none of its steps did could not be recorded (a database that was restarted): once more.
+    """
+    outcome = _executed(node, instance)
+    if not outcome.success and not any(event.is_step_failure for event in outcome.all_events):
+        instance.event_log_storage.free_concurrency_slots_for_run(outcome.run_id)
+        outcome = _executed(node, instance)
+    return None if outcome.success else advised(_reason(outcome))
+
+
+def _executed(node: Node, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     assets = RAW if node.asset in RAW else (node.asset,)
     register(Project.here(), instance)
-    outcome = _whole_job().execute_in_process(
+    return _whole_job().execute_in_process(
         asset_selection=[dg.AssetKey(asset) for asset in assets],
         partition_key=node.partition,
         instance=instance,
@@ -177,9 +190,6 @@ def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
         tags={STEP_TAG: str(node).replace("|", "/").replace("[", ".").replace("]", ""), PROCESS_TAG: this_process()},
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
-    if outcome.success:
-        return None
-    return advised(_reason(outcome))
 
 
 def _reason(outcome: dg.ExecuteInProcessResult) -> str:
@@ -234,6 +244,8 @@ def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     told = None if run.parent_run_id else run.tags.get(PROCESS_TAG)
     if told is not None:
         return lives(told) is not False
+    if run.tags.get(HOST, gethostname()) != gethostname():
+        return True  # on another machine: nothing can be told from here, and its next build ends it
     pids = [
         event.pid
         for event in (entry.dagster_event for entry in instance.all_logs(run.run_id))

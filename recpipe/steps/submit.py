@@ -15,7 +15,7 @@ from recpipe.evaluation.ranking import Ranking, rank
 from recpipe.lineage import FULL
 from recpipe.settings import Project
 from recpipe.steps.ensemble import stale_members, year_masker
-from recpipe.storage import replace_text
+from recpipe.storage import file_digest, replace_text
 
 if TYPE_CHECKING:
     from recpipe.validation.outcome import Outcome
@@ -62,8 +62,20 @@ def validated(project: Project, made: Submission) -> Outcome:
 
 
 def publish_file(project: Project, folder: Path) -> None:
-    """Put the submission in `folder` where people look for it, in one atomic replacement."""
-    replace_text(project.submission_file, (folder / SUBMISSION_FILE).read_text(encoding="utf-8"))
+    """Put the submission in `folder` where people look for it, in one atomic replacement.
+
+    That is the home folder, and beside the artifacts where these lie on a storage of their own.
+    """
+    text = (folder / SUBMISSION_FILE).read_text(encoding="utf-8")
+    replace_text(project.submission_file, text)
+    project.store.backend.put_beside(project.submission_file.name, text)
+
+
+def place_file(project: Project) -> None:
+    """Put the current submission into the home folder where another machine has made it."""
+    made = project.store.folder("ensemble_submission") / SUBMISSION_FILE
+    if not project.submission_file.exists() or file_digest(project.submission_file) != file_digest(made):
+        replace_text(project.submission_file, made.read_text(encoding="utf-8"))
 
 
 def _spread(ranking: Ranking) -> dict[str, Any]:

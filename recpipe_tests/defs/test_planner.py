@@ -197,3 +197,44 @@ def test_a_split_that_comes_out_otherwise_than_before_from_the_same_is_refused(b
     error = planner.run_step(Node("split", "holdout"), instance)
     assert error is not None
     assert "the digest of the split is the recorded one" in error
+
+
+def test_a_run_of_another_machine_is_never_taken_for_dead(project, planner, instance, monkeypatch):
+    import psutil
+
+    assert planner.run_step(Node("raw_items"), instance) is None
+    run = instance.get_runs()[0]
+    monkeypatch.setattr(psutil, "pid_exists", lambda pid: False)
+    assert not planner._alive(instance, run)
+    assert planner._alive(instance, run.with_tags(run.tags | {planner.HOST: "elsewhere"}))
+
+
+def test_a_database_that_is_gone_is_told_in_one_sentence_without_its_address(project, planner, monkeypatch):
+    from rich.console import Console
+    from sqlalchemy.exc import OperationalError
+
+    from recpipe.defs.building import InstanceLost, build_line
+
+    def gone():
+        raise OperationalError("select 1", {}, RuntimeError("connection refused"))
+
+    monkeypatch.setattr(dg.DagsterInstance, "get", gone)
+    with pytest.raises(InstanceLost, match=r"instance does not answer \(.*connection refused\).*goes on from there"):
+        build_line(project, [], "", Console(quiet=True))
+
+
+def test_a_run_that_the_database_did_not_record_is_repeated_once(project, planner, instance, monkeypatch):
+    from sqlalchemy.exc import OperationalError
+
+    store_event, left = instance.event_log_storage.store_event, [1]
+
+    def restarted_once(entry):
+        if left and entry.dagster_event is not None and entry.dagster_event.event_type_value == "RESOURCE_INIT_SUCCESS":
+            left.pop()
+            raise OperationalError("insert", {}, RuntimeError("server closed the connection unexpectedly"))
+        return store_event(entry)
+
+    monkeypatch.setattr(instance.event_log_storage, "store_event", restarted_once)
+    assert planner.run_step(Node("raw_items"), instance) is None
+    assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}
+    assert project.store.record("raw_items") is not None
