@@ -93,15 +93,15 @@ def measure(name: str, folder: Path, seconds: float) -> dict[str, Any]:
         recipe.fit(training_set, run)
     peak = peak_resident()
     seen = peak - before if peak > peak_before else measured.peak_memory_mb * MIB  # hidden by an older peak: sampled
-    cpu_seconds = (measured.cpu_seconds - validation.seconds) / epochs_done(journal)
-    return {"memory": int(seen), "seconds": cpu_seconds}
+    done = epochs_done(journal)
+    return {"memory": int(seen), "seconds": (measured.cpu_seconds - validation.seconds) / done if done else None}
 
 
-def epochs_done(journal: Journal) -> float:
-    """How many epochs the time was enough for; 1 for what learns in one step."""
+def epochs_done(journal: Journal) -> float | None:
+    """How many epochs the time was enough for; 1 for what learns in one step, None for a part that nobody can tell."""
     if len(journal.epochs) == 1 and journal.closing["stopped"] == "time budget":
-        done = journal.epochs[0]["seconds"]
-        return float(done / journal.closing.get("predicted_epoch_seconds", done))
+        predicted = journal.closing.get("predicted_epoch_seconds")
+        return journal.epochs[0]["seconds"] / predicted if predicted else None
     examples = [row["examples"] for row in journal.epochs]
     return sum(examples) / examples[0] if examples else 1.0
 
@@ -148,10 +148,16 @@ def table(figures: list[dict[str, Any]], work: Path) -> list[str]:
         cost = recipe_named(row["model"]).cost(shapes[row["data"]])
         lines.append(
             f"| `{row['model']}` | {row['data']} | {cost.memory / MIB:.0f} | {row['memory'] / MIB:.0f} "
-            f"| {cost.memory / row['memory']:.2f} | {cost.seconds:.2f} | {row['seconds']:.2f} "
-            f"| {cost.seconds / max(row['seconds'], 0.01):.1f} |"
+            f"| {cost.memory / row['memory']:.2f} | {cost.seconds:.2f} | {time_told(row['seconds'], cost.seconds)} |"
         )
     return lines
+
+
+def time_told(measured: float | None, estimated: float) -> str:
+    """Measured seconds and the estimate's ratio to them, which says nothing below a tenth of a second."""
+    if measured is None:
+        return "not known | –"
+    return f"{measured:.2f} | {estimated / measured:.1f}" if measured >= 0.1 else f"{measured:.2f} | –"
 
 
 def write_between(path: Path, marker: str, lines: list[str]) -> None:

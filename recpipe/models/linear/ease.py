@@ -27,10 +27,11 @@ class Ease(Recipe):
     paper, 1 gives every user the same say.
 
     Memory: one matrix n_items² in `precision` (inverted where it stands, by Cholesky's factors: LAPACK potrf and potri)
-    and, in float64, the float32 weights beside it: 4 bytes · n_items² in float32, 12 in float64; for 10,000 films
-    0.4 and 1.2 GB. Time grows with n_items³. Beyond memory there is no exact way: keep films with more users (k-core in
-    conf/dataset.yaml), or fit item_knn, whose weights are sparse; Steck 2019, "Markov Random Fields for Collaborative
-    Filtering", inverts sparse blocks of the Gram matrix instead.
+    and, beside it, first the sparse Gram matrix, then the float32 weights: 8 to 12 bytes · n_items² in float32, 12 to
+    20 in float64, the more pairs of films share a user; for 10,000 films about 1 and 2 GB. Time grows with n_items³.
+    Beyond memory there is no exact way: keep films with more users (k-core in conf/dataset.yaml), or fit item_knn,
+    whose weights are sparse; Steck 2019, "Markov Random Fields for Collaborative Filtering", inverts sparse blocks of
+    the Gram matrix instead.
 
     Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW. Departures: none where
     damping is 0; `damping` and `precision` are the program's own.
