@@ -56,7 +56,7 @@ class Making:
 
     def __init__(self, context: dg.AssetExecutionContext, asset: str | None = None) -> None:
         if HOST not in context.run.tags:  # asked for from the interface or with `dagster asset`
-            context.instance.add_run_tags(context.run_id, {HOST: gethostname()})
+            context.instance.add_run_tags(context.run.run_id, {HOST: gethostname()})
         self.project = Project.here()
         self.lineage = Lineage(self.project)
         name = asset or context.asset_key.to_user_string()
