@@ -22,6 +22,8 @@ from statistics import median
 
 BUILD = (sys.executable, "-m", "recpipe", "build")
 STARTING, BETWEEN = "start-up, nothing run yet", "between two steps"
+LOOK_EVERY = 0.05
+"""Seconds between two looks at how far a build has come."""
 MADE = re.compile(r"^made (?P<step>\S+)  (?P<seconds>[0-9.]+) s$")
 IN_START_UP = 0.08
 """Share of the kills that fall before the build has begun with its first step."""
@@ -55,10 +57,15 @@ class Kill:
 
 @dataclass
 class Build:
-    """A build in a process group of its own. made: steps it said that it has made, with the time of the saying."""
+    """A build in a process group of its own.
+
+    made: steps it said that it has made, with their seconds and the time of the saying. first_run: when its first step
+    was seen in Dagster's history.
+    """
 
     process: subprocess.Popen[str]
     began: float
+    first_run: float = math.inf
     made: list[tuple[str, float, float]] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     _listener: threading.Thread | None = None
@@ -135,8 +142,8 @@ def run_and_kill(
 ) -> tuple[list[Kill], Build]:
     """Start a build for each moment and kill it there; then let one end.
 
-    between: called with the number of kills; where it returns False no more come.
-    A moment that a build has passed already, or that lies behind its end, is taken in the start-up of the next one.
+    between: called with the number of kills; where it returns False no more come. A moment that a build has passed
+    already, or that lies behind its end, is taken in the start-up of the next one.
     """
     kills: list[Kill] = []
     order = {step.name: place for place, step in enumerate(steps)}
@@ -144,14 +151,13 @@ def run_and_kill(
     done = 0
     for moment in planned:
         build = Build.start(environment)
-        done = _until(build, moment, order, done, median(starts))
+        done = _until(build, moment, order, done, median(starts), Path(environment["RECPIPE_HOME"]))
         if build.kill():
             lived = time.monotonic() - build.began
         else:
             build, lived = _killed_in_start_up(environment, median(starts), moment)
-        if build.made and build.made[0][0] in order:
-            _, seconds, at = build.made[0]
-            starts.append(at - build.began - seconds)
+        if build.first_run < math.inf:
+            starts.append(build.first_run - build.began)
         kills.append(Kill(under_way(Path(environment["RECPIPE_HOME"]), build.process.pid), lived))
         if not between(len(kills)):
             break
@@ -160,10 +166,12 @@ def run_and_kill(
     return kills, last
 
 
-def _until(build: Build, moment: Moment, order: Mapping[str, int], done: int, start_up: float) -> int:
+def _until(build: Build, moment: Moment, order: Mapping[str, int], done: int, start_up: float, home: Path) -> int:
     """Wait for the moment or for the build's end; how many steps are done."""
     while build.process.poll() is None:
-        since = build.began + start_up
+        if build.first_run == math.inf and _runs(home / "dagster" / "history" / "runs.db", build.process.pid):
+            build.first_run = time.monotonic()
+        since = build.first_run
         for name, _, at in list(build.made):
             if order.get(name, -1) >= done:
                 done = order[name] + 1
@@ -176,7 +184,7 @@ def _until(build: Build, moment: Moment, order: Mapping[str, int], done: int, st
             due = since + (moment.seconds if done == moment.step else 0.0)
         if time.monotonic() >= due:
             break
-        time.sleep(0.02)
+        time.sleep(LOOK_EVERY)
     return max([done, *(order[name] + 1 for name, _, _ in build.made if name in order)])
 
 
@@ -196,14 +204,20 @@ def under_way(home: Path, pid: int) -> str:
     with tempfile.TemporaryDirectory() as copy:
         for path in history.glob("runs.db*"):
             shutil.copy(path, copy)
-        with closing(sqlite3.connect(Path(copy) / "runs.db")) as database:
-            if not database.execute("select 1 from sqlite_master where name = 'run_tags'").fetchall():
-                return STARTING
-            runs = database.execute(
+        runs = _runs(Path(copy) / "runs.db", pid)
+    open_runs = [step for status, step in runs if status not in ("SUCCESS", "FAILURE", "CANCELED")]
+    return open_runs[-1] if open_runs else BETWEEN if runs else STARTING
+
+
+def _runs(database: Path, pid: int) -> list[tuple[str, str]]:
+    """Status and step of every run that a process began, in their order; none where the history is being set up."""
+    try:
+        with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+            return opened.execute(
                 "select runs.status, step.value from runs join run_tags process using (run_id) "
                 "join run_tags step using (run_id) where process.key = 'recpipe/process' "
                 "and process.value like ? and step.key = 'recpipe/step' order by runs.id",
                 (f"%-{pid}-%",),
             ).fetchall()
-    open_runs = [step for status, step in runs if status not in ("SUCCESS", "FAILURE", "CANCELED")]
-    return open_runs[-1] if open_runs else BETWEEN if runs else STARTING
+    except sqlite3.OperationalError:
+        return []

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from recpipe.settings import Project
 from recpipe.storage import RECORD, VERSION, Record, content_digest
+from recpipe.upkeep import ATTEMPT_FILE
 
-TOP = {"artifacts", "checkpoints", "dagster", "docs", "raw", "build.lock", "dataset.yaml", "submission.csv"}
+TOP = {"artifacts", "checkpoints", "dagster", "docs", "memory", "raw", "build.lock", "dataset.yaml", "submission.csv"}
 AT_REST = 8.0
 """The reader rests so many times as long as it read: it must not slow the build that it watches."""
 
@@ -48,11 +49,14 @@ def orphans(project: Project, *, unfinished_trainings: bool = False) -> list[str
         versions = [version for version in project.store.versions(asset, partition) if version.record]
         accounted |= {place / version.name for version in versions}
         accounted |= {place / (RECORD if version.current else f"{version.name}.json") for version in versions}
-    loose = [path for path in project.store.root.rglob("*") if path.is_file() and not accounted & {path, *path.parents}]
+        accounted.add(place / ATTEMPT_FILE)
+    files = [path for path in project.store.root.rglob("*") if path.is_file()]
+    loose = [path for path in files if not accounted & {path, *path.parents}]
     if not unfinished_trainings:
         loose += [path for path in (project.home / "checkpoints").rglob("*") if path.is_file()]
     loose += [path for path in project.home.iterdir() if path.name not in TOP]
-    loose += [path for part in ("raw", "docs") for path in (project.home / part).rglob(".*")]
+    loose += [path for part in ("raw", "docs", "memory") for path in (project.home / part).rglob(".*")]
+    loose += sorted(project.claims.glob("*.json"))
     return sorted(str(path.relative_to(project.home)) for path in loose)
 
 

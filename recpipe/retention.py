@@ -122,8 +122,8 @@ def _unfinished(project: Project, now: datetime) -> Iterator[Waste]:
     """Files and folders that were to be renamed, and records of superseded versions that nothing superseded."""
     store = project.store
     places = [(store.place(asset, partition), store.record(asset, partition)) for asset, partition in store.places()]
-    others = [project.home, *_folders(project.home / "raw"), *_folders(project.home / "docs")]
-    for folder in [*others, project.home / "raw", *(place for place, _ in places)]:
+    others = [project.home, *_folders(project.home), *_folders(project.home / "raw"), *_folders(project.home / "docs")]
+    for folder in [*others, *(place for place, _ in places)]:
         for path in sorted(folder.glob(".*")):
             told = UNFINISHED.fullmatch(path.name)
             why = _abandoned(path, told["process"], now) if told else ""

@@ -260,10 +260,10 @@ class Store:
     def places(self) -> Iterator[tuple[str, str | None]]:
         """Asset and partition of every folder that holds a version or a record, the unpublished ones included."""
         for path, folders, files in os.walk(self.root):
-            versions = {name for name in folders if VERSION.fullmatch(name)}
+            versions = {name for name in folders if _is_version(name)}
             folders[:] = sorted(set(folders) - versions)
             asset, *keys = Path(path).relative_to(self.root).parts or ("",)
-            if asset and (versions or any(name.endswith(".json") for name in files)):
+            if asset and (versions or any(name == RECORD or _is_version(name) for name in files)):
                 yield asset, "|".join(keys) or None
 
     def versions(self, asset: str, partition: str | None = None) -> list[Version]:
@@ -271,7 +271,7 @@ class Store:
         place = self.place(asset, partition)
         current = self.record(asset, partition)
         found = [] if current is None else [Version(asset, partition, current.version, current, current=True)]
-        names = {name for path in place.iterdir() if VERSION.fullmatch(name := path.name.removesuffix(".json"))}
+        names = {path.name.removesuffix(".json") for path in place.iterdir() if _is_version(path.name)}
         superseded: list[tuple[datetime, Version]] = []
         unpublished = []
         for name in sorted(names - {version.name for version in found}):
@@ -386,6 +386,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(inner) for inner in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _is_version(name: str) -> bool:
+    """Whether a name is of a version's folder, or of the record beside it."""
+    return VERSION.fullmatch(name.removesuffix(".json")) is not None
 
 
 def _write_json(path: Path, value: Any) -> None:
