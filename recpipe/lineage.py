@@ -112,6 +112,10 @@ class Lineage:
         record = self._record(Node("ensemble"))
         return list(record.figures["used"]) if record else self.project.ensemble_members()
 
+    def needs(self, node: Node) -> list[Node]:
+        """What must have been made first: upstream, and for a refit the training that finds its epochs."""
+        return [*self.upstream(node), *self._refit_needs(node)]
+
     def line_to(self, node: Node) -> list[Node]:
         """An artifact and everything that it needs, upstream first."""
         seen: dict[Node, None] = {}
@@ -119,7 +123,7 @@ class Lineage:
         def visit(current: Node) -> None:
             if current in seen:
                 return
-            for needed in [*self.upstream(current), *self._refit_needs(current)]:
+            for needed in self.needs(current):
                 visit(needed)
             seen[current] = None
 

@@ -59,6 +59,9 @@ class RunSettings(BaseModel):
     )
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
+    workers: str | None = Field(
+        None, pattern=r"^\w+://.+", description="a Dask scheduler, tcp://host:8786, whose workers carry out builds"
+    )
     baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
 
     @property

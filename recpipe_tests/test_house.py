@@ -40,7 +40,7 @@ BELOW = {
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "blending", "validation", "warehouse",
               "sql_models", "lineage", "settings", "measuring", "progress"},
     "showing": {"data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings"},
-    "defs": {"data", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing"},
+    "defs": {"data", "instance", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing"},
     "cli": {"data", "defs", "instance", "settings", "showing"},
 }  # fmt: skip
 
