@@ -20,6 +20,9 @@ from recpipe.versions import code_version
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
 
+ENGINES = {"duckdb": "recpipe.warehouse", "spark": "recpipe.spark_warehouse"}
+"""The module that runs dbt_like_sql, by the name of run.yaml's `sql_engine`."""
+
 Versions = dict[str, str | None]
 
 
@@ -175,7 +178,8 @@ class Lineage:
     def _own_versions(self, node: Node) -> Versions:
         """Settings and code that go into an artifact."""
         if node.asset in self.sql:
-            return {"sql": self.sql[node.asset].digest, "code": code_version("recpipe.warehouse")}
+            engine = ENGINES[self.project.run().sql_engine]
+            return {"sql": self.sql[node.asset].digest, "code": code_version(engine)}
         model, _, split = (node.partition or "").rpartition("|")
         dataset = self.project.dataset()
         match node.asset:

@@ -59,6 +59,8 @@ class RunSettings(BaseModel):
     )
     time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
+    sql_engine: Literal["duckdb", "spark"] = Field("duckdb", description="what runs dbt_like_sql; the tables are equal")
+    spark_master: str = Field("local[2]", description="where Spark computes: local[threads], or a cluster's address")
     workers: str | None = Field(
         None, pattern=r"^\w+://.+", description="a Dask scheduler, tcp://host:8786, whose workers carry out builds"
     )
