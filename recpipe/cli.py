@@ -43,6 +43,9 @@ def build(
     ] = "",
     split: Annotated[str, typer.Option(help="the split of the leaderboard; the ensemble's where not given")] = "",
     data: Annotated[str, typer.Option(help="a folder or zip to build from, from now on; or 'sample'")] = "",
+    workers: Annotated[
+        str, typer.Option(help="a Dask scheduler, tcp://host:8786: its workers carry out the steps; run.yaml's else")
+    ] = "",
 ) -> None:
     """Make what is missing and what is stale, up to the submission; skip what is current.
 
@@ -58,7 +61,7 @@ def build(
         project.choose_data(data)
     os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
     chosen = [name.strip() for name in models.split(",") if name.strip()]
-    if not build_line(project, chosen, split, out):
+    if not build_line(project, chosen, split, out, workers):
         raise typer.Exit(FAILED)
 
 

@@ -27,6 +27,8 @@ BY_MODEL = frozenset({"trained_model", "evaluation_report"})
 ARRIVAL = "arrival"
 ARRIVED = "arrived_ratings"
 """In SQL: the rows of all arrivals, the files that came after the source."""
+ENGINES = {"duckdb": "recpipe.warehouse", "spark": "recpipe.spark_warehouse"}
+"""The module that runs dbt_like_sql, by the name of run.yaml's `sql_engine`."""
 
 Versions = dict[str, str | None]
 
@@ -272,9 +274,10 @@ class Lineage:
         raise KeyError(f"there is no asset {node.asset!r}")
 
     def _table_versions(self, table: str) -> Versions:
-        versions: Versions = {"sql": self.sql[table].digest, "code": code_version("recpipe.warehouse")}
+        engine = ENGINES[self.project.run().sql_engine]
+        versions: Versions = {"sql": self.sql[table].digest, "code": code_version(engine)}
         if self.joins_arrivals(table):
-            versions["code"] = code_version("recpipe.warehouse", "recpipe.data.joining")
+            versions["code"] = code_version(engine, "recpipe.data.joining")
             not_read = self.arrivals_not_read()  # a version of its own, so that its notes say what holds now
             versions["arrivals not read"] = ", ".join(f"{name} {how}" for name, how in not_read.items()) or None
         return versions

@@ -69,6 +69,11 @@ class RunSettings(BaseModel):
     )
     metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
     checkpoint_every: float = Field(60.0, ge=0, description="seconds between checkpoints of a training; 0: each epoch")
+    sql_engine: Literal["duckdb", "spark"] = Field("duckdb", description="what runs dbt_like_sql; the tables are equal")
+    spark_master: str = Field("local[2]", description="where Spark computes: local[threads], or a cluster's address")
+    workers: str | None = Field(
+        None, pattern=r"^\w+://.+", description="a Dask scheduler, tcp://host:8786, whose workers carry out builds"
+    )
     baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
 
     @property

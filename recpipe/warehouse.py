@@ -46,7 +46,7 @@ def run_model(
     afterwards.
     The same tables and parameters give the same bytes, whatever the threads. Raises `SqlError`.
     """
-    values = _wanted(model, tables, parameters or {})
+    values = wanted_parameters(model, tables, parameters or {})
     with (
         tempfile.TemporaryDirectory(prefix=".spill-", dir=target.parent) as spill,
         _database({name: tables[name] for name in model.tables}, spill, memory_gb, threads) as database,
@@ -78,7 +78,7 @@ def run_tests(
     """The tests that return rows, in order; an empty list is good news. Raises `SqlError`."""
     broken = []
     for test in tests:
-        values = _wanted(test, tables, parameters or {})
+        values = wanted_parameters(test, tables, parameters or {})
         with (
             tempfile.TemporaryDirectory(prefix="recpipe-") as spill,
             _database({name: tables[name] for name in test.tables}, spill, memory_gb, threads=2) as database,
@@ -94,7 +94,8 @@ def run_tests(
     return broken
 
 
-def _wanted(model: SqlModel, tables: Tables, parameters: Parameters) -> dict[str, int | float | str]:
+def wanted_parameters(model: SqlModel, tables: Tables, parameters: Parameters) -> dict[str, int | float | str]:
+    """The parameters that a model asks for; raises `SqlError` where one of them or a table was not given."""
     for name in model.tables:
         if name not in tables:
             what = f"an input ({', '.join(INPUTS[name])})" if name in INPUTS else "a model that has not been run"

@@ -32,6 +32,7 @@ BELOW = {
     "blending": {"evaluation", "scoring", "data"},
     "validation": {"data"},
     "warehouse": {"data", "sql_models"},
+    "spark_warehouse": {"settings", "sql_models", "warehouse"},
     "sql_models": {"data"},
     "versions": set(),
     "measuring": set(),
@@ -45,11 +46,11 @@ BELOW = {
     "lineage": {"settings", "sql_models", "versions", "models", "data"},
     "upkeep": {"lineage", "settings"},
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "blending", "validation", "warehouse",
-              "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
+              "spark_warehouse", "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
     "showing": {"costs", "data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "lock",
                 "retention", "upkeep"},
-    "defs": {"data", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing", "lock",
-             "retention", "upkeep"},
+    "defs": {"data", "instance", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing",
+             "lock", "retention", "upkeep"},
     "cli": {"data", "defs", "instance", "settings", "showing", "lock"},
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recpipe.defs.planner import BuildFailed, Built, build
+from recpipe.defs.planner import BuildFailed, Built, Hands, OwnHands, build
 from recpipe.lineage import Lineage, Node, model_node
 from recpipe.lock import only_builder
 from recpipe.progress import listening
@@ -27,9 +27,10 @@ QUICK = 1.0
 """Seconds assumed for a step that has never been run."""
 
 
-def build_line(project: Project, models: Sequence[str], split: str, out: Console) -> bool:
+def build_line(project: Project, models: Sequence[str], split: str, out: Console, workers: str = "") -> bool:
     """Make reports, leaderboard and, on the ensemble's split with all its members, the submission.
 
+    workers: a Dask scheduler's address, whose workers then carry out the steps; run.yaml's where it is empty.
     Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
     """
     from recpipe.steps.submit import place_file
@@ -51,7 +52,8 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
         dg.DagsterInstance.get() as instance,
     ):
         try:
-            built = build(project, goals, instance)
+            with _hands(project, instance, workers or project.run().workers) as hands:
+                built = build(project, goals, instance, hands=hands)
         except BuildFailed as failed:
             failure, built = failed, failed.built
     out.print(f"{len(built.ran)} steps run, {len(built.current)} current, {time.monotonic() - started:.0f} s")
@@ -69,6 +71,17 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
         place_file(project)
         out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
     return not built.failed
+
+
+@contextmanager
+def _hands(project: Project, instance: dg.DagsterInstance, workers: str | None) -> Iterator[Hands]:
+    if not workers:
+        yield OwnHands(instance)
+        return
+    from recpipe.defs.spreading import workers_of
+
+    with workers_of(workers, project, instance) as hands:
+        yield hands
 
 
 def asked_models(project: Project, named: Sequence[str]) -> list[str]:
@@ -121,7 +134,7 @@ def _database_errors() -> tuple[type[Exception], ...]:
 
 
 class _Shown:
-    """A line for the step under way, with its epochs; a line left behind for each step done."""
+    """A line for the steps under way, with their epochs; a line left behind for each step done."""
 
     def __init__(self, project: Project, out: Console) -> None:
         self.lineage, self.out = Lineage(project), out
@@ -131,7 +144,7 @@ class _Shown:
             TextColumn("{task.fields[left]}"), TimeElapsedColumn(), console=out, transient=True,
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None, left="")
-        self._start, self._pace, self._spent = time.monotonic(), 1.0, 0.0
+        self._started: dict[Node, float] = {}
 
     def __enter__(self) -> _Shown:
         self._bar.start()
@@ -144,20 +157,22 @@ class _Shown:
         """One piece of news from the planner or from a training."""
         match news["event"]:
             case "start":
-                self._start = time.monotonic()
+                self._started[news["node"]] = time.monotonic()
                 left = sum(self._expected(node) for node in news["remaining"])
-                self._bar.update(self._task, description=escape(str(news["node"])), left=_told(left))
+                self._bar.update(self._task, description=self._under_way(), left=_told(left))
             case "training" if "resumed_from" in news:
                 self.out.print(f"training goes on after epoch {news['resumed_from']}, from a checkpoint")
             case "training" if "note" in news:
                 self.out.print(escape(news["note"]), highlight=False, soft_wrap=True)
             case "training" if "epoch" in news:
                 valid = "" if news.get("valid") is None else f", validation {news['valid']:.4f}"
-                self._bar.update(self._task, left=f"epoch {news['epoch']}, loss {news['loss']:.4f}{valid}")
+                of = f"{news['node']} " if len(self._started) > 1 else ""
+                self._bar.update(self._task, left=f"{escape(of)}epoch {news['epoch']}, loss {news['loss']:.4f}{valid}")
             case "done":
                 self.built.ran.append(news["node"])
-                self._say("[green]made[/green]", news["node"], f"{time.monotonic() - self._start:.1f} s")
+                self._say("[green]made[/green]", news["node"], f"{self._took(news['node']):.1f} s")
             case "failed":
+                self._took(news["node"])
                 self.built.failed[news["node"]] = news["error"]
                 self._say("[red]failed[/red]", news["node"], news["error"].splitlines()[0])
             case "left out":
@@ -169,6 +184,14 @@ class _Shown:
 
     def _say(self, word: str, node: Node, rest: str) -> None:
         self.out.print(f"{word} {escape(str(node))}  [dim]{escape(rest)}[/dim]", highlight=False)
+
+    def _took(self, node: Node) -> float:
+        seconds = time.monotonic() - self._started.pop(node)
+        self._bar.update(self._task, description=self._under_way())
+        return seconds
+
+    def _under_way(self) -> str:
+        return escape(", ".join(map(str, self._started)))
 
     def _expected(self, node: Node) -> float:
         record = self.lineage.project.store.record(node.asset, node.partition)

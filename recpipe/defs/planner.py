@@ -1,28 +1,31 @@
 """Builds what a goal needs: walks the line upstream first and runs each step as its own ordinary run on one instance.
 
 One run cannot hold assets of different partition definitions; so the planner runs the implicit asset job once a step,
-in process. The runs stand in the UI like any other and can be executed again there.
+in this process or in that of a worker elsewhere (`Hands`). The runs stand in the UI like any other and can be executed
+again there.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from socket import gethostname
+from typing import Protocol
 
 import dagster as dg
 
 from recpipe.defs.io import HOST
 from recpipe.defs.partitions import register
-from recpipe.lineage import Lineage, Node, Standing, State
+from recpipe.lineage import Lineage, Node, Standing
 from recpipe.lock import only_builder
 from recpipe.processes import lives, this_process
 from recpipe.progress import tell
 from recpipe.retention import remove, waste
 from recpipe.settings import Project
 from recpipe.space import advised
-from recpipe.upkeep import OPTIONAL, SOFT
+from recpipe.upkeep import OPTIONAL, SOFT, SUBMISSION
 
 OUT_OF_DATE = frozenset({Standing.MISSING, Standing.STALE})
 
@@ -37,6 +40,11 @@ STEP_TAG, PROCESS_TAG = "recpipe/step", "recpipe/process"
 UNDER_WAY = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED,
              dg.DagsterRunStatus.CANCELING]  # fmt: skip
 """How runs stand that a process is at work on; what is queued waits for one."""
+
+ENSEMBLE = Node("ensemble")
+
+TASK = "recpipe/task"
+"""The tag of a run that a worker elsewhere carries out: its task at the scheduler."""
 
 _WALKING: ContextVar[bool] = ContextVar("walking", default=False)
 """Whether a build further up in this process already makes what the submission needs."""
@@ -60,20 +68,25 @@ class BuildFailed(RuntimeError):
         self.built = built
 
 
-def build(project: Project, goals: Sequence[Node], instance: dg.DagsterInstance, *, rebuild_all: bool = False) -> Built:
+def build(
+    project: Project,
+    goals: Sequence[Node],
+    instance: dg.DagsterInstance,
+    *,
+    rebuild_all: bool = False,
+    hands: "Hands | None" = None,
+) -> Built:
     """Make the goals and what they need: what is missing and what is stale; what is current too where `rebuild_all`.
 
-    A failed step never stops steps that do not need it. At the end goes what the policy of retention does not keep, but
-    for what models and splits left whose YAML is gone. Raises `BuildFailed` where a goal could not be made.
+    hands: who carries the steps out; this process where not given. A failed step never stops steps that do not need it.
+    At the end goes what the policy of retention does not keep, but for what models and splits left whose YAML is gone.
+    Raises `BuildFailed` where a goal could not be made.
     """
-    with only_builder(project):
+    wanted = set(Standing) if rebuild_all else OUT_OF_DATE
+    with only_builder(project), walking():
         end_dead_runs(instance)
         register(project, instance)
-        token = _WALKING.set(True)
-        try:
-            built = _Walk(project, instance, set(Standing) if rebuild_all else OUT_OF_DATE).to(goals)
-        finally:
-            _WALKING.reset(token)
+        built = _Walk(project, hands or OwnHands(instance), wanted).to(goals)
         remove(project, waste(project, datetime.now(UTC), ghosts=False))
     lost = [goal for goal in goals if goal in built.failed or goal in built.left_out]
     if lost:
@@ -92,28 +105,95 @@ def build_needs(project: Project, instance: dg.DagsterInstance) -> Built:
     with only_builder(project):
         end_dead_runs(instance)
         register(project, instance)
-        return _Walk(project, instance, {Standing.MISSING}).needs_of(Node("ensemble_submission"))
+        return _Walk(project, OwnHands(instance), {Standing.MISSING}).needs_of(SUBMISSION)
+
+
+@contextmanager
+def walking() -> Iterator[None]:
+    """In it a build is at work that sees to everything that the submission needs."""
+    token = _WALKING.set(True)
+    try:
+        yield
+    finally:
+        _WALKING.reset(token)
+
+
+class HandsLost(RuntimeError):
+    """Whoever carried out the steps is gone, and with them the steps under way."""
+
+
+class Hands(Protocol):
+    """Who carries out the steps of a build: this process, or workers elsewhere (`recpipe.defs.spreading`)."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether a step is under way whose end `finished` has not told."""
+
+    def free_for(self, node: Node) -> bool:
+        """Whether this step could start now."""
+
+    def start(self, node: Node) -> None: ...
+
+    def finished(self) -> list[tuple[Node, str | None]]:
+        """Waits until a step has ended; each that has, with its error's text where it failed. Raises `HandsLost`."""
+
+
+class OwnHands:
+    """One step after another, in this process."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._ended: list[tuple[Node, str | None]] = []
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._ended)
+
+    def free_for(self, node: Node) -> bool:
+        return not self._ended
+
+    def start(self, node: Node) -> None:
+        self._ended.append((node, run_step(node, self._instance)))
+
+    def finished(self) -> list[tuple[Node, str | None]]:
+        ended, self._ended = self._ended, []
+        return ended
 
 
 class _Walk:
-    def __init__(self, project: Project, instance: dg.DagsterInstance, wanted: Collection[Standing]) -> None:
+    """Goes along the line: a step starts as soon as everything that it waits for has ended and a hand is free."""
+
+    def __init__(self, project: Project, hands: Hands, wanted: Collection[Standing]) -> None:
         self.lineage = Lineage(project)
-        self.instance = instance
+        self.hands = hands
         self.wanted = wanted
         self.built = Built()
+        self._under_way: set[Node] = set()
 
-    def to(self, goals: Sequence[Node]) -> Built:
-        for goal in goals:
-            line = self._line(goal)
-            for position, node in enumerate(line):
-                self._visit(node, remaining=line[position:])
+    def to(self, goals: Sequence[Node], leave: Node | None = None) -> Built:
+        """Make the goals and what they need; not `leave`, of which only the needs are wanted."""
+        line = self._line(goals)
+        while waiting := [node for node in line if node != leave and not self._settled(node)]:
+            members_known = self._settled(ENSEMBLE)
+            for node in waiting:
+                if node not in self._under_way and all(self._settled(need) for need in line[node]):
+                    self._visit(node, waiting)
+            if self.hands.busy:
+                for node, error in self._finished():
+                    self._end(node, error)
+            if self._settled(ENSEMBLE) != members_known:
+                line = self._line(goals)
         return self.built
+
+    def _finished(self) -> list[tuple[Node, str | None]]:
+        try:
+            return self.hands.finished()
+        except HandsLost as lost:
+            raise BuildFailed(str(lost), self.built) from lost
 
     def needs_of(self, goal: Node) -> Built:
         """Everything upstream of the goal, not the goal itself."""
-        line = self._line(goal)[:-1]
-        for position, node in enumerate(line):
-            self._visit(node, remaining=line[position:])
+        self.to([goal], leave=goal)
         lost = {need: self.built.failed.get(need, "") for need in self.lineage.upstream(goal)
                 if need in self.built.failed or need in self.built.left_out}  # fmt: skip
         if lost:
@@ -122,37 +202,49 @@ class _Walk:
             )
         return self.built
 
-    def _line(self, goal: Node) -> list[Node]:
-        if goal.asset != "ensemble_submission":
-            return self.lineage.line_to(goal)
-        before = self._line(Node("ensemble"))  # the ensemble says which members the submission refits
-        for position, node in enumerate(before):
-            self._visit(node, remaining=before[position:])
-        return self.lineage.line_to(goal)
+    def _line(self, goals: Sequence[Node]) -> dict[Node, set[Node]]:
+        """What is to be visited, upstream first, and what each step waits for.
 
-    def _visit(self, node: Node, remaining: list[Node]) -> None:
+        The submission comes in once the ensemble has said which members it refits. A leaderboard waits for every
+        report of its split that is to be made.
+        """
+        line: dict[Node, set[Node]] = {}
+        for goal in goals:
+            early = goal == SUBMISSION and not self._settled(ENSEMBLE)
+            for node in self.lineage.line_to(ENSEMBLE if early else goal):
+                line.setdefault(node, set(self.lineage.needs(node)))
+        for node, needs in line.items():
+            if node.asset == "leaderboard":
+                needs |= {each for each in line if each.asset == "evaluation_report" and _split(each) == node.partition}
+        return line
+
+    def _settled(self, node: Node) -> bool:
         done = self.built
-        if node in done.failed or node in done.left_out or node in done.ran:
-            return
-        if node.asset in RAW and any(other.asset in RAW for other in done.ran):
-            return
+        return node in done.ran or node in done.current or node in done.failed or node in done.left_out
+
+    def _visit(self, node: Node, waiting: Sequence[Node]) -> None:
+        done = self.built
         needs = [need for need in self.lineage.upstream(node) if need.asset not in OPTIONAL]
         broken = [need for need in needs if need in done.failed or need in done.left_out]
         if broken and (node.asset not in SOFT or not _has_a_member(node, broken, self.lineage)):
             done.left_out[node] = broken[0]
             tell(event="left out", node=node, because=broken[0])
             return
+        if node.asset in RAW and any(other.asset in RAW for other in self._under_way):
+            return  # one reading makes both
         state = self.lineage.state(node)
-        if state.standing not in self.wanted:
-            if node not in done.current:
-                done.current.append(node)
-                tell(event="current", node=node, stale=state.standing is Standing.STALE)
-            return
-        self._run(node, state, remaining)
+        read = node.asset in RAW and any(other.asset in RAW for other in done.ran)
+        if read or state.standing not in self.wanted:
+            done.current.append(node)
+            tell(event="current", node=node, stale=state.standing is Standing.STALE)
+        elif self.hands.free_for(node):
+            remaining = [each for each in waiting if not self._settled(each)]
+            tell(event="start", node=node, state=state, remaining=remaining)
+            self._under_way.add(node)
+            self.hands.start(node)
 
-    def _run(self, node: Node, state: State, remaining: list[Node]) -> None:
-        tell(event="start", node=node, state=state, remaining=remaining)
-        error = run_step(node, self.instance)
+    def _end(self, node: Node, error: str | None) -> None:
+        self._under_way.discard(node)
         if error is None:
             self.built.ran.append(node)
             tell(event="done", node=node)
@@ -161,25 +253,29 @@ class _Walk:
             tell(event="failed", node=node, error=error)
 
 
+def _split(node: Node) -> str:
+    return (node.partition or "").rpartition("|")[2]
+
+
 def _has_a_member(node: Node, broken: list[Node], lineage: Lineage) -> bool:
     models = [need for need in lineage.upstream(node) if need.asset in {"trained_model", "evaluation_report"}]
     others_broken = [need for need in broken if need not in models]
     return not others_broken and any(model not in broken for model in models)
 
 
-def run_step(node: Node, instance: dg.DagsterInstance) -> str | None:
+def run_step(node: Node, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None) -> str | None:
     """Materialise one asset and partition in this process; the error's text where it failed.
 
     A run that failed although none of its steps did could not be recorded (a database that was restarted): once more.
     """
-    outcome = _executed(node, instance)
+    outcome = _executed(node, instance, tags or {})
     if not outcome.success and not any(event.is_step_failure for event in outcome.all_events):
         instance.event_log_storage.free_concurrency_slots_for_run(outcome.run_id)
-        outcome = _executed(node, instance)
+        outcome = _executed(node, instance, tags or {})
     return None if outcome.success else advised(_reason(outcome))
 
 
-def _executed(node: Node, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+def _executed(node: Node, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> dg.ExecuteInProcessResult:
     assets = RAW if node.asset in RAW else (node.asset,)
     register(Project.here(), instance)
     return _whole_job().execute_in_process(
@@ -187,7 +283,11 @@ def _executed(node: Node, instance: dg.DagsterInstance) -> dg.ExecuteInProcessRe
         partition_key=node.partition,
         instance=instance,
         raise_on_error=False,
-        tags={STEP_TAG: str(node).replace("|", "/").replace("[", ".").replace("]", ""), PROCESS_TAG: this_process()},
+        tags={
+            STEP_TAG: str(node).replace("|", "/").replace("[", ".").replace("]", ""),
+            PROCESS_TAG: this_process(),
+            **tags,
+        },
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
     )
 
@@ -232,6 +332,15 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
                 storage.free_concurrency_slots_for_run(slot.run_id)
 
 
+def end_lost_runs(instance: dg.DagsterInstance, task: str) -> None:
+    """Runs of a task whose worker is lost: failed, and their pool slots given back."""
+    for run in instance.get_runs(dg.RunsFilter(tags={TASK: task})):
+        if not run.is_finished:
+            instance.report_run_failed(run, "its worker is lost")
+        if instance.event_log_storage.supports_global_concurrency_limits:
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+
+
 def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """Whether the process that executes a run is still there.
 
@@ -241,6 +350,8 @@ def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     """
     import psutil
 
+    if TASK in run.tags:
+        return False  # the builder's lock is held: a task that an earlier build left on a worker is nobody's
     told = None if run.parent_run_id else run.tags.get(PROCESS_TAG)
     if told is not None:
         return lives(told) is not False

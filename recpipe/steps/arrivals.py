@@ -34,7 +34,7 @@ def judged_arrival(lineage: Lineage, name: str) -> SqlTable:
     if form is None:
         raise Missing("raw_ratings was read by an older version; `recpipe build` reads it anew")
     rows = read_arrived(DataFile(project.arrivals_folder, name), Form(**form), str(project.dataset().source))
-    return SqlTable(lineage.sql[JUDGED], {"raw_ratings": rows})
+    return SqlTable(lineage.sql[JUDGED], {"raw_ratings": rows}, project.run())
 
 
 def judged_rows(folder: Path) -> pa.Table:

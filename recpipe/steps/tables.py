@@ -1,4 +1,4 @@
-"""A table of dbt_like_sql: run on DuckDB over the Parquet files that it reads, then its tests."""
+"""A table of dbt_like_sql: run on DuckDB, or Spark, over the Parquet files that it reads, then its tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recpipe import spark_warehouse, warehouse
 from recpipe.data.interactions import Interactions
 from recpipe.data.joining import counted, joined
 from recpipe.data.preparing import Prepared
 from recpipe.lineage import ARRIVED, Lineage, Node, arrival_node
+from recpipe.settings import RunSettings
 from recpipe.sql_models import SqlModel, assigned_tests, sql_folder, table_tests
 from recpipe.steps.raw import Tables
-from recpipe.warehouse import BrokenTest, run_model, run_tests
+from recpipe.warehouse import BrokenTest
 
 DAY = 86_400
 
@@ -28,13 +30,18 @@ class SqlTable:
 
     model: SqlModel
     inputs: Mapping[str, Path | pa.Table]
+    settings: RunSettings
 
     @classmethod
     def read(cls, folder: Path) -> Tables:
         return Tables.read(folder)
 
     def write(self, folder: Path) -> None:
-        run_model(self.model, self.inputs, folder / f"{self.model.name}.parquet", parameters())
+        target = folder / f"{self.model.name}.parquet"
+        if self.settings.sql_engine == "spark":
+            spark_warehouse.run_model(self.model, self.inputs, target, parameters(), self.settings.spark_master)
+        else:
+            warehouse.run_model(self.model, self.inputs, target, parameters())
 
 
 def parameters() -> dict[str, Any]:
@@ -52,7 +59,10 @@ def broken_tests(lineage: Lineage, node: Node, staged: Path) -> list[BrokenTest]
     tests = assigned_tests(lineage.sql, table_tests(sql_folder(), lineage.sql))[node.asset]
     names = {name for test in tests for name in test.tables} - {node.asset}
     files = {name: _file(lineage, name, node.partition) for name in names}
-    return run_tests(tests, files | {node.asset: staged}, parameters())
+    settings = lineage.project.run()
+    if settings.sql_engine == "spark":
+        return spark_warehouse.run_tests(tests, files | {node.asset: staged}, parameters(), settings.spark_master)
+    return warehouse.run_tests(tests, files | {node.asset: staged}, parameters())
 
 
 def told_of_arrivals(lineage: Lineage, table: str, staged: Path) -> tuple[dict[str, Any], list[str]]:

@@ -49,6 +49,56 @@ def test_an_empty_home_ends_with_a_submission_and_a_second_build_runs_nothing(pr
     assert {Lineage(project).state(node).standing for node in again.current} == {Standing.CURRENT}
 
 
+class TwoHands:
+    """Two steps at a time; the one that was started last ends first."""
+
+    def __init__(self, planner, instance):
+        self.planner, self.instance = planner, instance
+        self.under_way, self.started, self.most = [], [], 0
+
+    @property
+    def busy(self):
+        return bool(self.under_way)
+
+    def free_for(self, node):
+        return len(self.under_way) < 2
+
+    def start(self, node):
+        self.started.append(node)
+        self.under_way.append(node)
+        self.most = max(self.most, len(self.under_way))
+
+    def finished(self):
+        node = self.under_way.pop()
+        return [(node, self.planner.run_step(node, self.instance))]
+
+
+def test_two_hands_make_what_one_makes_and_no_step_starts_before_what_it_needs(built, planner, instance, built_once):
+    for asset in ("trained_model", "evaluation_report", "leaderboard", "ensemble", "ensemble_submission"):
+        shutil.rmtree(built.store.root / asset)
+    hands = TwoHands(planner, instance)
+    done = planner.build(built, GOALS, instance, hands=hands)
+    assert hands.most == 2
+    assert contents(built) == contents(Project(built_once / "home", built.conf))
+    lineage = Lineage(built)
+    for node in done.ran:
+        for need in lineage.needs(node):
+            assert need in done.current or done.ran.index(need) < done.ran.index(node), (need, node)
+    assert hands.started.index(Node("leaderboard", "holdout")) > max(map(hands.started.index, REPORTS))
+
+
+def test_the_runs_of_a_task_whose_worker_is_lost_end_as_failed_and_no_other(built, planner, instance):
+    def started(task):
+        run = instance.create_run_for_job(planner._whole_job(), tags={planner.TASK: task})
+        instance.report_run_canceling(run)  # any standing that is no end
+        return run.run_id
+
+    lost, other = started("trained_model-1"), started("trained_model-2")
+    planner.end_lost_runs(instance, "trained_model-1")
+    assert instance.get_run_by_id(lost).status == dg.DagsterRunStatus.FAILURE
+    assert instance.get_run_by_id(other).status == dg.DagsterRunStatus.CANCELING
+
+
 def test_a_changed_yaml_reruns_that_model_and_what_depends_on_it_and_nothing_else(built, planner, instance):
     path = built.conf / "models" / "popularity.yaml"
     path.write_text("# a comment\n" + path.read_text())

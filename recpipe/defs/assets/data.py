@@ -80,7 +80,8 @@ def _table(name: str) -> dg.AssetsDefinition:
         from recpipe.steps.tables import SqlTable, broken_tests, table_inputs, table_rows, told_of_arrivals
 
         making = Making(context)
-        artifact = SqlTable(making.lineage.sql[name], table_inputs(making.lineage, making.node))
+        inputs = table_inputs(making.lineage, making.node)
+        artifact = SqlTable(making.lineage.sql[name], inputs, making.project.run())
         record = making.stage(artifact, {})
         path = making.staged_folder(record) / f"{name}.parquet"
         broken = broken_tests(making.lineage, making.node, path)
