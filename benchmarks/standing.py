@@ -15,7 +15,8 @@ from recpipe.settings import Project
 from recpipe.storage import RECORD, VERSION, Record, content_digest
 from recpipe.upkeep import ATTEMPT_FILE
 
-TOP = {"artifacts", "checkpoints", "dagster", "docs", "memory", "raw", "build.lock", "dataset.yaml", "submission.csv"}
+TOP = {"artifacts", "checkpoints", "dagster", "docs", "memory", "raw", "build.lock", "dataset.yaml", "digests.json",
+       "submission.csv"}  # fmt: skip
 AT_REST = 8.0
 """The reader rests so many times as long as it read: it must not slow the build that it watches."""
 
