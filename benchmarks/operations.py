@@ -159,7 +159,7 @@ def webhook() -> Iterator[list[dict[str, Any]]]:
 
 def changes(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
     """One thing after the other."""
-    conf, ratings = line.project.conf, line.delivery / "train_ratings.csv"
+    conf, ratings = line.project.conf, next(line.delivery.rglob("train_ratings.csv"))
     yield "Nothing is changed.", lambda: None
     yield (
         "A comment in `lightgcn.yaml`, keys of `mf.yaml` in another order.",

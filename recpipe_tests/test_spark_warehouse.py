@@ -17,6 +17,9 @@ MODELS = sql_models.models(FOLDER)
 TESTS = sql_models.table_tests(FOLDER, MODELS)
 SPARK = pytest.mark.skipif(find_spec("pyspark") is None, reason="the extra `spark` is not installed")
 MASTER = "local[1]"
+pytestmark = pytest.mark.filterwarnings(  # py4j leaves its connections to Spark to the garbage collector
+    "ignore:unclosed <socket:ResourceWarning", "ignore:.*socket.socket.*:pytest.PytestUnraisableExceptionWarning"
+)
 
 
 def written(sql: str, folder: Path) -> sql_models.SqlModel:
