@@ -326,10 +326,12 @@ def end_dead_runs(instance: dg.DagsterInstance) -> None:
     if not storage.supports_global_concurrency_limits:
         return
     for pool in storage.get_concurrency_keys():
-        for slot in storage.get_concurrency_info(pool).claimed_slots:
-            run = instance.get_run_by_id(slot.run_id)
+        found = storage.get_concurrency_info(pool)
+        # a run killed between its turn and its slot holds neither, yet everybody waits for it
+        for claim in {*(slot.run_id for slot in found.claimed_slots), *(step.run_id for step in found.pending_steps)}:
+            run = instance.get_run_by_id(claim)
             if run is None or run.is_finished:
-                storage.free_concurrency_slots_for_run(slot.run_id)
+                storage.free_concurrency_slots_for_run(claim)
 
 
 def end_lost_runs(instance: dg.DagsterInstance, task: str) -> None:

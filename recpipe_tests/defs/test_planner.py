@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from recpipe.instance import dagster_home
 from recpipe.lineage import Lineage, Node, Standing, model_node
 from recpipe.progress import listening
 from recpipe.settings import Project
@@ -290,3 +291,17 @@ def test_a_run_that_the_database_did_not_record_is_repeated_once(project, planne
     assert planner.run_step(Node("raw_items"), instance) is None
     assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS}
     assert project.store.record("raw_items") is not None
+
+
+def test_a_run_that_was_killed_when_its_turn_came_is_not_waited_for(project, planner):
+    with dg.DagsterInstance.from_config(str(dagster_home(project))) as instance:
+        storage = instance.event_log_storage
+        storage.set_concurrency_slots("training", 1)
+        assert storage.claim_concurrency_slot("training", "the first", "trained_model").is_claimed
+        assert not storage.claim_concurrency_slot("training", "the second", "trained_model").is_claimed
+        storage.free_concurrency_slots_for_run("the first")  # the second one's turn; killed before it takes the slot
+        (waiting,) = storage.get_concurrency_info("training").pending_steps
+        assert waiting.assigned_timestamp is not None
+        planner.end_dead_runs(instance)
+        assert storage.get_concurrency_info("training").pending_steps == []
+        assert storage.claim_concurrency_slot("training", "the third", "trained_model").is_claimed
