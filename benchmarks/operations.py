@@ -36,7 +36,7 @@ from recpipe.upkeep import due
 
 EPOCHS = 2
 LOOK_EVERY = 5
-QUIET_LOOKS = 4
+QUIET_LOOKS = 3
 """Looks in a row at which nothing was due and nothing ran, before a change counts as settled."""
 
 
@@ -51,6 +51,10 @@ class Transcript:
         print(text, flush=True)
 
     def table(self, runs: list[str], seconds: float) -> None:
+        """What ran, and that nothing ran twice: a run that failed may be tried again."""
+        twice = sorted({run for run in runs if runs.count(run) > 1 and not run.endswith("(failed)")})
+        if twice:
+            raise AssertionError(f"made twice: {', '.join(twice)}")
         shown = ", ".join(f"`{run}`" for run in runs) or "none"
         self.say(f"**{len(runs)} runs**, {seconds:.0f} s: {shown}\n")
 

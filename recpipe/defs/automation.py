@@ -11,13 +11,17 @@ from functools import lru_cache
 import dagster as dg
 
 from recpipe.defs.betas import accepted
-from recpipe.lineage import Node
+from recpipe.lineage import Lineage, Node, Standing
 from recpipe.settings import Project
 from recpipe.upkeep import Due, due
 
 
 class IsDue(dg.AutomationCondition):
-    """True for the partitions of an asset that a change made stale and that can be made now; see `recpipe.upkeep`."""
+    """True for the partitions of an asset that a change made stale and that can be made now; see `recpipe.upkeep`.
+
+    It is asked after the conditions on runs under way, and looks at the records once more: a run that has ended since
+    this tick began has published before it ended, so nothing is made a second time.
+    """
 
     @property
     def name(self) -> str:
@@ -25,19 +29,21 @@ class IsDue(dg.AutomationCondition):
 
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         asset = context.key.to_user_string()
-        nodes = _due(context.evaluation_time.timestamp()).nodes
+        lineage = Lineage(Project.here())
+        found = [node for node in _due(context.evaluation_time.timestamp()).nodes if node.asset == asset]
+        nodes = {node for node in found if lineage.state(node).standing is not Standing.CURRENT}
         if context.partitions_def is None:
             subset = context.candidate_subset if Node(asset) in nodes else context.get_empty_subset()
         else:
-            keys = {str(node.partition) for node in nodes if node.asset == asset}
+            keys = {str(node.partition) for node in nodes}
             subset = context.candidate_subset.compute_intersection_with_partition_keys(keys)
         return dg.AutomationResult(context, subset)
 
 
 def following(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """The assets, each rerun when it is due and neither it nor what goes into it is being made."""
+    """The assets, each rerun when neither it nor what goes into it is being made, and it is due."""
     idle = ~dg.AutomationCondition.in_progress() & ~dg.AutomationCondition.any_deps_in_progress()
-    when = (IsDue() & idle).with_label("due, and nothing it needs is being made")
+    when = (idle & IsDue()).with_label("nothing it needs is being made, and it is due")
     return [asset.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=when)) for asset in assets]
 
 

@@ -180,3 +180,12 @@ def test_an_arrival_is_judged_alone_and_then_what_it_feeds(built, settle):
     ran = settle(built)
     assert {"accepted_ratings", "interactions", "ensemble_submission"} <= set(ran)
     assert built.store.record("arrival", "2002-01.csv") is None
+
+
+def test_what_was_made_since_the_tick_began_is_not_made_again(built, planner, settle, monkeypatch):
+    from recpipe.defs import automation
+    from recpipe.upkeep import Due
+
+    seen_before_its_run_ended = Due(frozenset({Node("trained_model", "mf|holdout"), Node("ensemble")}), {})
+    monkeypatch.setattr(automation, "_due", lambda tick: seen_before_its_run_ended)
+    assert settle(built) == []
