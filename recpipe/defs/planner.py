@@ -258,9 +258,11 @@ def _split(node: Node) -> str:
 
 
 def _has_a_member(node: Node, broken: list[Node], lineage: Lineage) -> bool:
+    """Whether a model is left that did not fail, or whose last good version stands; nothing else may have failed."""
     models = [need for need in lineage.upstream(node) if need.asset in {"trained_model", "evaluation_report"}]
     others_broken = [need for need in broken if need not in models]
-    return not others_broken and any(model not in broken for model in models)
+    record = lineage.project.store.record
+    return not others_broken and any(model not in broken or record(model.asset, model.partition) for model in models)
 
 
 def run_step(node: Node, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None) -> str | None:

@@ -48,7 +48,8 @@ def submission(project: Project) -> Submitted:
         ranking, np.array(ids.raw_users(histories.users)), np.array(ids.raw_items(np.arange(ids.n_items)))
     )
     figures = {"users": len(histories), "films a user": settings.k, "members": chosen.used, **_spread(ranking)}
-    return Submitted(made, figures, (chosen.verdict, *stale_members(project, chosen.used, FULL)))
+    stale = [note for split in (settings.split, FULL) for note in stale_members(project, chosen.used, split)]
+    return Submitted(made, figures, (chosen.verdict, *stale))
 
 
 def validated(project: Project, made: Submission) -> Outcome:

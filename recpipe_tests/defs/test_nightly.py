@@ -95,6 +95,27 @@ def test_a_failing_model_stops_no_other_the_submission_goes_on_and_the_night_end
     assert any("trained_model[mf|holdout] is stale" in note for note in notes)
 
 
+def test_where_every_member_fails_the_last_good_versions_are_used(built, planner, instance, monkeypatch):
+    from recpipe.defs.nightly import nightly
+    from recpipe.models.factors.mf import Mf
+    from recpipe.models.linear.ease import Ease
+
+    def broken(self, train, run):
+        raise ValueError("broken, said the test")
+
+    for recipe, model, change in ((Mf, "mf", {"epochs": 2}), (Ease, "ease", {"regularization": 40.0})):
+        monkeypatch.setattr(recipe, "fit", broken)
+        path = built.conf / "models" / f"{model}.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | change))
+    settings = built.conf / "ensemble.yaml"
+    settings.write_text(settings.read_text().replace("candidates: 20", "candidates: 25"))
+    night = nightly.execute_in_process(instance=instance, raise_on_error=False)
+    assert "the submission stands" in night.failure_data_for_node("retrain").user_failure_data.description
+    notes = built.store.need("ensemble").notes
+    assert sum("is stale" in note for note in notes) == 2
+    assert any("|full] is stale" in note for note in built.store.need("ensemble_submission").notes)
+
+
 def test_a_full_refit_makes_everything_anew_with_the_same_bytes(built, planner, instance):
     from recpipe.defs.nightly import nightly
 
