@@ -15,6 +15,7 @@ import argparse
 import json
 import os
 import resource
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,12 @@ GENERAL = {
     "popularity": "Pop", "item_knn": "ItemKNN", "knn_basic": None, "ease": "EASE", "mf": None, "bpr": "BPR",
     "neumf": "NeuMF", "multi_vae": "MultiVAE", "lightgcn": "LightGCN",
 }  # fmt: skip
+FURTHER = {
+    "rp3beta": None, "slim_elastic": "SLIMElastic", "admm_slim": "ADMMSLIM", "ncepl_rec": "NCEPLRec", "ials": None,
+    "logistic_mf": None, "fism": "FISM", "nais": "NAIS", "conv_ncf": "ConvNCF", "dmf": "DMF", "nncf": "NNCF",
+    "enmf": "ENMF", "simplex": "SimpleX", "line": "LINE",
+}  # fmt: skip
+PEERS = {model: peer for model, peer in (GENERAL | FURTHER).items() if peer}
 SEQUENTIAL = {"gru4rec": "GRU4Rec", "sasrec": "SASRec"}
 CUT_OFF = 10
 
@@ -109,7 +116,10 @@ def peers(peer: Peer, model: str, parts: Parts, folder: Path, **settings: Any) -
     """The peer on the same parts, with its own default settings."""
     write_parts(parts, folder)
     before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    told = peer.run(model, folder, **settings)
+    try:
+        told = peer.run(model, folder, **settings)
+    except subprocess.TimeoutExpired as end:
+        return {"unfinished": end.timeout, "split": parts.digest()}
     after, share = resource.getrusage(resource.RUSAGE_CHILDREN), told["fit_s"] / (time.perf_counter() - started)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {  # of the process's CPU seconds the share of its time that was training: imports and reading do not count
@@ -175,12 +185,13 @@ def main() -> None:
     words.add_argument("--work", type=Path, required=True, help="a folder for figures and the peer's files")
     words.add_argument("--out", type=Path, help="the page whose tables are replaced")
     words.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    words.add_argument("--models", nargs="+", default=[*GENERAL, *SEQUENTIAL])
+    words.add_argument("--models", nargs="+", default=[*GENERAL, *FURTHER, *SEQUENTIAL])
     words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
     words.add_argument("--peer-script", type=Path)
     words.add_argument("--only-peer", action="store_true", help="leave ours for another call")
     words.add_argument("--only-tables", action="store_true", help="measure nothing, write what is known")
     words.add_argument("--threads", type=int, default=1)
+    words.add_argument("--limit", type=float, help="seconds on the clock after which a run of the peer is ended")
     given = words.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(given.threads)
     import torch
@@ -189,7 +200,7 @@ def main() -> None:
     given.work.mkdir(parents=True, exist_ok=True)
     interactions = prepare(read(given.data).ratings, Preparation()).interactions
     figures = Figures(given.work / "figures.jsonl")
-    peer = Peer(given.peer_python, given.peer_script, given.threads) if given.peer_python else None
+    peer = Peer(given.peer_python, given.peer_script, given.threads, given.limit) if given.peer_python else None
     for seed in [] if given.only_tables else given.seeds:
         random, last = (parts_of(interactions, strategy, seed) for strategy in ("ratio_random", "leave_one_out"))
         for model in given.models:
@@ -197,10 +208,10 @@ def main() -> None:
             if not given.only_peer:
                 key = {"who": "ours", "model": model, "on": split, "seed": seed}
                 figures.once(key, partial(ours, model, parts, seed))
-            if peer and GENERAL.get(model):
+            if peer and PEERS.get(model):
                 folder = given.work / f"seed{seed}" / f"ml{seed}"
-                key = {"who": "peer", "model": GENERAL[model], "on": split, "seed": seed}
-                figures.once(key, partial(peers, peer, str(GENERAL[model]), parts, folder, seed=seed))
+                key = {"who": "peer", "model": PEERS[model], "on": split, "seed": seed}
+                figures.once(key, partial(peers, peer, PEERS[model], parts, folder, seed=seed))
             if peer and model in SEQUENTIAL and seed == given.seeds[0]:
                 key = {"who": "peer", "model": SEQUENTIAL[model], "on": split}
                 figures.once(key, partial(one_peer_epoch, peer, SEQUENTIAL[model], parts, given.work / "last" / "mll"))

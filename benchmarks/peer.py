@@ -17,14 +17,17 @@ from recpipe.data.parts import Part, Parts
 
 @dataclass(frozen=True)
 class Peer:
-    """python: of an environment that holds RecBole. script: runs one model and prints one JSON line."""
+    """python: of an environment that holds the peer. script: runs one model and prints one JSON line. limit: seconds on
+    the clock after which a run is ended."""
 
     python: Path
     script: Path
     threads: int = 1
+    limit: float | None = None
 
     def run(self, model: str, folder: Path, **settings: Any) -> dict[str, Any]:
-        """Train and test `model` on the parts under `folder`; raises with the end of its output where it fails."""
+        """Train and test `model` on the parts under `folder`; raises with the end of its output where it fails, and
+        `subprocess.TimeoutExpired` at the limit."""
         given = {
             "data_path": str(folder.parent),
             "dataset": folder.name,
@@ -37,7 +40,7 @@ class Peer:
         marker = folder / "ratings.dat"
         done = subprocess.run(
             [str(self.python), str(self.script), str(marker), model, *words],
-            capture_output=True, text=True, env=environment, cwd=folder.parent, check=False,
+            capture_output=True, text=True, env=environment, cwd=folder.parent, check=False, timeout=self.limit,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{model}: the peer failed:\n{done.stderr[-2000:]}")
