@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+from figures import write_between
 from killing import Kill, Moment, Step, moments, run_and_kill, undisturbed
 from standing import differences, orphans, records
 
@@ -201,15 +202,6 @@ def show(lines: list[str], out: Path | None, marker: str) -> None:
     print("\n".join(lines))
     if out:
         write_between(out, marker, lines)
-
-
-def write_between(path: Path, marker: str, lines: list[str]) -> None:
-    """Replace what stands between two markers of this name."""
-    text = path.read_text(encoding="utf-8")
-    begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    path.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def build_before(work: Path, conf: Path) -> Path:

@@ -25,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import psutil
+from figures import write_between
 
 from recpipe.costs import MIB, Shape
 from recpipe.data.interactions import Interactions
@@ -158,13 +159,6 @@ def time_told(measured: float | None, estimated: float) -> str:
     if measured is None:
         return "not known | –"
     return f"{measured:.2f} | {estimated / measured:.1f}" if measured >= 0.1 else f"{measured:.2f} | –"
-
-
-def write_between(path: Path, marker: str, lines: list[str]) -> None:
-    """Replace what stands between the two markers of this name."""
-    before, begin, rest = path.read_text(encoding="utf-8").partition(f"<!-- {marker} -->\n")
-    _, end, after = rest.partition(f"<!-- /{marker} -->")
-    path.write_text(before + begin + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
 
 
 def main() -> None:

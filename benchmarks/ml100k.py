@@ -3,27 +3,28 @@
     python benchmarks/ml100k.py --data ml-100k.zip --work WORK --out docs/benchmarks.md \
         --peer-python PEER/bin/python --peer-script recbole_peer.py
 
-Every figure is kept in WORK/figures.jsonl as soon as it is there; a second call measures only what is missing, so that
-the peer's long trainings need not run again. General models: `ratio_random`, one split and one training a seed; at test
-a user is known by the training part alone, as for the peer, in the last column by the validation part too. Sequential
-models: `leave_one_out`; of the peer one epoch is timed. Seconds are CPU seconds of the process: machines are shared.
+Every figure is kept in benchmarks/measured/ml100k.jsonl as soon as it is there; a call measures only what is missing,
+so that the peer's long trainings need not run again. Remove lines, or give another `--figures`, to measure anew.
+General models: `ratio_random`, one split and one training a seed; at test a user is known by the training part alone,
+as for the peer, in a last column by the validation part too. Sequential models: `leave_one_out`; of the peer one epoch
+is timed. Seconds are CPU seconds of the process: machines are shared. Memory: of ours what the fit takes above what
+the process held before, of the peer the whole process at its peak.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import resource
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from figures import KEPT, Figure, Figures, mean, spread, write_between
 from peer import Peer, write_parts
 
 from recpipe.data.interactions import Histories, Interactions
@@ -43,32 +44,14 @@ GENERAL = {
     "neumf": "NeuMF", "multi_vae": "MultiVAE", "lightgcn": "LightGCN",
 }  # fmt: skip
 FURTHER = {
-    "rp3beta": None, "slim_elastic": "SLIMElastic", "admm_slim": "ADMMSLIM", "ncepl_rec": "NCEPLRec", "ials": None,
-    "logistic_mf": None, "fism": "FISM", "nais": "NAIS", "conv_ncf": "ConvNCF", "dmf": "DMF", "nncf": "NNCF",
-    "enmf": "ENMF", "simplex": "SimpleX", "line": "LINE",
+    "rp3beta": None, "slim_elastic": "SLIMElastic", "admm_slim": "ADMMSLIM", "ncepl_rec": "NCEPLRec",
+    "ials": "implicit ALS", "logistic_mf": "implicit LogisticMF", "fism": "FISM", "nais": "NAIS", "conv_ncf": "ConvNCF",
+    "dmf": "DMF", "nncf": "NNCF", "enmf": "ENMF", "simplex": "SimpleX", "line": "LINE",
 }  # fmt: skip
 PEERS = {model: peer for model, peer in (GENERAL | FURTHER).items() if peer}
 SEQUENTIAL = {"gru4rec": "GRU4Rec", "sasrec": "SASRec"}
+IMPLICIT = Path(__file__).with_name("implicit_peer.py")
 CUT_OFF = 10
-
-
-@dataclass(frozen=True)
-class Figures:
-    """Lines of JSON, one a measurement; what is there is not measured again."""
-
-    path: Path
-
-    def all(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
-
-    def once(self, key: dict[str, Any], measure: Callable[[], dict[str, Any]]) -> None:
-        if any(key.items() <= figure.items() for figure in self.all()):
-            return
-        started = time.perf_counter()
-        figure = key | measure()
-        with self.path.open("a") as file:
-            file.write(json.dumps(figure) + "\n")
-        print(f"{time.perf_counter() - started:7.1f} s  {figure}", flush=True)
 
 
 def parts_of(interactions: Interactions, strategy: str, seed: int) -> Parts:
@@ -113,46 +96,54 @@ class TrainOnly:
 
 
 def peers(peer: Peer, model: str, parts: Parts, folder: Path, **settings: Any) -> dict[str, Any]:
-    """The peer on the same parts, with its own default settings."""
+    """The peer on the same parts, with its own default settings; "implicit NAME" is a model of the second peer."""
     write_parts(parts, folder)
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    library, _, name = model.rpartition(" ")
+    if library:
+        peer, model = replace(peer, script=IMPLICIT), name
+    started = time.perf_counter()
     try:
         told = peer.run(model, folder, **settings)
     except subprocess.TimeoutExpired as end:
         return {"unfinished": end.timeout, "split": parts.digest()}
-    after, share = resource.getrusage(resource.RUSAGE_CHILDREN), told["fit_s"] / (time.perf_counter() - started)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    share = told["fit_s"] / (time.perf_counter() - started)
     return {  # of the process's CPU seconds the share of its time that was training: imports and reading do not count
-        "seconds": told["fit_s"], "cpu_seconds": round(cpu * share, 2), "peak_memory_mb": after.ru_maxrss / 1024,
-        "ndcg": told["test"]["ndcg@10"], "recall": told["test"]["recall@10"], "split": parts.digest(),
+        "seconds": told["fit_s"], "cpu_seconds": round(told["process_cpu_seconds"] * share, 2),
+        "peak_memory_mb": told["peak_memory_mb"], "ndcg": told["test"]["ndcg@10"],
+        "recall": told["test"]["recall@10"], "split": parts.digest(),
     }  # fmt: skip
 
 
-def table(figures: list[dict[str, Any]], models: dict[str, str | None], split: str) -> Iterator[str]:
-    """Markdown: means over seeds, the peer's beside ours."""
+def of(figures: list[Figure], who: str, model: str | None, split: str) -> list[Figure]:
+    """The figures of one model on one split."""
+    return [row for row in figures if (row["who"], row["model"], row["on"]) == (who, model, split)]
+
+
+def table(figures: list[Figure], models: dict[str, str | None]) -> Iterator[str]:
+    """Markdown: means over seeds on ratio_random, the peer's beside ours."""
     yield ("| model | NDCG@10 ours | of the peer | Recall@10 ours | of the peer | CPU s ours | of the peer "
            "| NDCG@10 ours, validation films known |")  # fmt: skip
     yield "|---|---|---|---|---|---|---|---|"
     for model, peer_model in models.items():
-        own = [row for row in figures if row["who"] == "ours" and row["model"] == model and row["on"] == split]
-        other = [row for row in figures if row["who"] == "peer" and row["model"] == peer_model and row["on"] == split]
-        ndcg, recall = ("ndcg_train_only", "recall_train_only") if split == "ratio_random" else ("ndcg", "recall")
-        yield (f"| `{model}` | {spread(own, ndcg)} | {spread(other, 'ndcg')} | {spread(own, recall)} "
-               f"| {spread(other, 'recall')} | {mean(own, 'cpu_seconds')} | {mean(other, 'cpu_seconds')} "
-               f"| {spread(own, 'ndcg')} |")  # fmt: skip
+        own, other = of(figures, "ours", model, "ratio_random"), of(figures, "peer", peer_model, "ratio_random")
+        yield (f"| `{model}` | {spread(own, 'ndcg_train_only')} | {spread(other, 'ndcg')} "
+               f"| {spread(own, 'recall_train_only')} | {spread(other, 'recall')} | {mean(own, 'cpu_seconds')} "
+               f"| {mean(other, 'cpu_seconds')} | {spread(own, 'ndcg')} |")  # fmt: skip
 
 
-def spread(rows: list[dict[str, Any]], name: str) -> str:
-    """Mean ± standard deviation over seeds."""
-    values = [row[name] for row in rows]
-    if not values:
-        return "–"
-    return f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}" if len(values) > 1 else f"{values[0]:.4f}"
-
-
-def mean(rows: list[dict[str, Any]], name: str) -> str:
-    """Mean over seeds, as seconds."""
-    return f"{np.mean([row[name] for row in rows]):.1f}" if rows else "–"
+def further_table(figures: list[Figure], models: dict[str, str | None]) -> Iterator[str]:
+    """As `table`, with peak memory; how many runs each mean is of stands with the peer's name."""
+    yield ("| model | the peer's (runs) | NDCG@10 ours | of the peer | Recall@10 ours | of the peer | CPU s ours "
+           "| of the peer | MiB ours | of the peer |")  # fmt: skip
+    yield "|---|---|---|---|---|---|---|---|---|---|"
+    for model, peer_model in models.items():
+        own, other = of(figures, "ours", model, "ratio_random"), of(figures, "peer", peer_model, "ratio_random")
+        cut = [row["unfinished"] for row in other if "unfinished" in row]
+        seconds = f"> {max(cut):.0f}" if cut else mean(other, "cpu_seconds")
+        yield (f"| `{model}` | {f'{peer_model} ({len(other)})' if peer_model else '–'} "
+               f"| {spread(own, 'ndcg_train_only')} | {spread(other, 'ndcg')} | {spread(own, 'recall_train_only')} "
+               f"| {spread(other, 'recall')} | {mean(own, 'cpu_seconds')} | {seconds} "
+               f"| {mean(own, 'peak_memory_mb', 0)} | {mean(other, 'peak_memory_mb', 0)} |")  # fmt: skip
 
 
 def epoch_table(figures: list[dict[str, Any]]) -> Iterator[str]:
@@ -160,29 +151,21 @@ def epoch_table(figures: list[dict[str, Any]]) -> Iterator[str]:
     yield "| model | NDCG@10 ours | Recall@10 ours | s an epoch ours | s an epoch of the peer | share |"
     yield "|---|---|---|---|---|---|"
     for model, peer_model in SEQUENTIAL.items():
-        own = [
-            row for row in figures if row["who"] == "ours" and row["model"] == model and row["on"] == "leave_one_out"
-        ]
-        other = [row for row in figures if row["who"] == "peer" and row["model"] == peer_model]
+        own = of(figures, "ours", model, "leave_one_out")
+        other = of(figures, "peer", peer_model, "leave_one_out")
         seconds = float(np.mean([row["epoch_seconds"] for row in own])) if own else float("nan")
         peer_seconds = float(np.mean([row["epoch_seconds"] for row in other])) if other else float("nan")
         yield (f"| `{model}` | {spread(own, 'ndcg')} | {spread(own, 'recall')} | {seconds:.1f} | {peer_seconds:.1f} "
                f"| {seconds / peer_seconds:.3f} |")  # fmt: skip
 
 
-def write_between(path: Path, marker: str, lines: list[str]) -> None:
-    """Replace what stands between two markers of this name."""
-    text = path.read_text(encoding="utf-8")
-    begin, end = f"<!-- {marker} -->", f"<!-- /{marker} -->"
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
-    path.write_text(before + begin + "\n" + "\n".join(lines) + "\n" + end + after, encoding="utf-8")
-
-
 def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--data", type=Path, required=True, help="ml-100k, folder or zip")
-    words.add_argument("--work", type=Path, required=True, help="a folder for figures and the peer's files")
+    words.add_argument("--work", type=Path, required=True, help="a folder for the peer's files")
+    words.add_argument(
+        "--figures", type=Path, default=KEPT / "ml100k.jsonl", help="lines measured before, and new ones"
+    )
     words.add_argument("--out", type=Path, help="the page whose tables are replaced")
     words.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     words.add_argument("--models", nargs="+", default=[*GENERAL, *FURTHER, *SEQUENTIAL])
@@ -199,7 +182,7 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
     interactions = prepare(read(given.data).ratings, Preparation()).interactions
-    figures = Figures(given.work / "figures.jsonl")
+    figures = Figures(given.figures)
     peer = Peer(given.peer_python, given.peer_script, given.threads, given.limit) if given.peer_python else None
     for seed in [] if given.only_tables else given.seeds:
         random, last = (parts_of(interactions, strategy, seed) for strategy in ("ratio_random", "leave_one_out"))
@@ -217,8 +200,19 @@ def main() -> None:
                 figures.once(key, partial(one_peer_epoch, peer, SEQUENTIAL[model], parts, given.work / "last" / "mll"))
     if given.out:
         known = figures.all()
-        write_between(given.out, "ratio_random", list(table(known, GENERAL, "ratio_random")))
-        write_between(given.out, "leave_one_out", list(epoch_table(known)))
+        for marker, lines in tables(known).items():
+            write_between(given.out, marker, lines)
+
+
+def tables(known: list[Figure]) -> dict[str, list[str]]:
+    """The lines of each table of which anything was measured, by the marker of its place on the page."""
+    written = {
+        "ratio_random": (GENERAL, list(table(known, GENERAL))),
+        "further": (FURTHER, list(further_table(known, FURTHER))),
+        "leave_one_out": (SEQUENTIAL, list(epoch_table(known))),
+    }
+    measured = {row["model"] for row in known if row["who"] == "ours"}
+    return {marker: lines for marker, (models, lines) in written.items() if measured & set(models)}
 
 
 def one_peer_epoch(peer: Peer, model: str, parts: Parts, folder: Path) -> dict[str, Any]:

@@ -14,6 +14,8 @@ import numpy as np
 from recpipe.data.interactions import Interactions
 from recpipe.data.parts import Part, Parts
 
+OWN_FIGURES = Path(__file__).with_name("own_figures.py")
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -26,7 +28,8 @@ class Peer:
     limit: float | None = None
 
     def run(self, model: str, folder: Path, **settings: Any) -> dict[str, Any]:
-        """Train and test `model` on the parts under `folder`; raises with the end of its output where it fails, and
+        """Train and test `model` on the parts under `folder`: what the script tells, and `process_cpu_seconds` and
+        `peak_memory_mb` of its process. Raises with the end of its output where it fails, and
         `subprocess.TimeoutExpired` at the limit."""
         given = {
             "data_path": str(folder.parent),
@@ -39,12 +42,13 @@ class Peer:
                                     "PEER_WORK": str(folder.parent)}  # fmt: skip
         marker = folder / "ratings.dat"
         done = subprocess.run(
-            [str(self.python), str(self.script), str(marker), model, *words],
+            [str(self.python), str(OWN_FIGURES), str(self.script), str(marker), model, *words],
             capture_output=True, text=True, env=environment, cwd=folder.parent, check=False, timeout=self.limit,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{model}: the peer failed:\n{done.stderr[-2000:]}")
-        return json.loads(done.stdout.strip().splitlines()[-1])
+        told, used = (json.loads(line) for line in done.stdout.strip().splitlines()[-2:])
+        return told | used
 
 
 def write_parts(parts: Parts, folder: Path) -> None:
