@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from figures import KEPT, Figure, Figures, mean, spread, write_between
-from peer import Peer, write_parts
+from peer import Peer, Unfinished, write_parts
 
 from recpipe.data.interactions import Histories, Interactions
 from recpipe.data.parts import Parts
@@ -104,8 +103,8 @@ def peers(peer: Peer, model: str, parts: Parts, folder: Path, **settings: Any) -
     started = time.perf_counter()
     try:
         told = peer.run(model, folder, **settings)
-    except subprocess.TimeoutExpired as end:
-        return {"unfinished": end.timeout, "split": parts.digest()}
+    except Unfinished:
+        return {"unfinished": peer.limit, "split": parts.digest()}
     share = told["fit_s"] / (time.perf_counter() - started)
     return {  # of the process's CPU seconds the share of its time that was training: imports and reading do not count
         "seconds": told["fit_s"], "cpu_seconds": round(told["process_cpu_seconds"] * share, 2),
@@ -174,7 +173,7 @@ def main() -> None:
     words.add_argument("--only-peer", action="store_true", help="leave ours for another call")
     words.add_argument("--only-tables", action="store_true", help="measure nothing, write what is known")
     words.add_argument("--threads", type=int, default=1)
-    words.add_argument("--limit", type=float, help="seconds on the clock after which a run of the peer is ended")
+    words.add_argument("--limit", type=int, default=0, help="CPU seconds after which a run of the peer is ended")
     given = words.parse_args()
     os.environ["OMP_NUM_THREADS"] = str(given.threads)
     import torch

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +18,24 @@ from recpipe.data.parts import Part, Parts
 OWN_FIGURES = Path(__file__).with_name("own_figures.py")
 
 
+class Unfinished(Exception):
+    """The peer took more CPU seconds than it was given."""
+
+
 @dataclass(frozen=True)
 class Peer:
-    """python: of an environment that holds the peer. script: runs one model and prints one JSON line. limit: seconds on
-    the clock after which a run is ended."""
+    """python: of an environment that holds the peer. script: runs one model and prints one JSON line. limit: CPU
+    seconds after which a run is ended, 0 for none."""
 
     python: Path
     script: Path
     threads: int = 1
-    limit: float | None = None
+    limit: int = 0
 
     def run(self, model: str, folder: Path, **settings: Any) -> dict[str, Any]:
         """Train and test `model` on the parts under `folder`: what the script tells, and `process_cpu_seconds` and
         `peak_memory_mb` of its process. Raises with the end of its output where it fails, and
-        `subprocess.TimeoutExpired` at the limit."""
+        `Unfinished` at the limit."""
         given = {
             "data_path": str(folder.parent),
             "dataset": folder.name,
@@ -42,9 +47,11 @@ class Peer:
                                     "PEER_WORK": str(folder.parent)}  # fmt: skip
         marker = folder / "ratings.dat"
         done = subprocess.run(
-            [str(self.python), str(OWN_FIGURES), str(self.script), str(marker), model, *words],
-            capture_output=True, text=True, env=environment, cwd=folder.parent, check=False, timeout=self.limit,
+            [str(self.python), str(OWN_FIGURES), str(self.limit), str(self.script), str(marker), model, *words],
+            capture_output=True, text=True, env=environment, cwd=folder.parent, check=False,
         )  # fmt: skip
+        if done.returncode == -signal.SIGXCPU:
+            raise Unfinished(f"{model} was not done after {self.limit} CPU seconds")
         if done.returncode:
             raise RuntimeError(f"{model}: the peer failed:\n{done.stderr[-2000:]}")
         told, used = (json.loads(line) for line in done.stdout.strip().splitlines()[-2:])

@@ -1,0 +1,145 @@
+"""ML-1M with random splits: the cheapest models' figures and times, and the protocol of Anelli et al. (2022).
+
+    python benchmarks/ml1m.py --data ml-1m.zip --out docs/benchmarks.md
+
+`cheapest`: ratio_random (0.8 / 0.1 / 0.1 per user), one split, the settings of conf/models, two threads. Seconds are on
+the clock, of the fit alone: measure on an idle machine.
+`anelli`: ratings of 4 and more, 10-core, five random draws of 80/20 per user, the parameters that the authors'
+repository gives. What learns in epochs first finds their number on a tenth of the training part laid aside, then
+learns on all of it for so many. All films are ranked; a user's figure is the mean over the five draws, and the
+intervals are a bootstrap over users.
+Each figure is kept in benchmarks/measured/ml1m.jsonl and is not measured again while it stands there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from figures import KEPT, Figure, Figures, write_between
+
+from recpipe.data.interactions import Interactions
+from recpipe.data.parts import Part, Parts
+from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.readers import read
+from recpipe.data.splitting import strategy_from
+from recpipe.data.training_set import TrainingSet
+from recpipe.evaluation.comparison import intervals
+from recpipe.evaluation.evaluate import evaluate, validator
+from recpipe.measuring import Measured
+from recpipe.models.catalog import recipe_class
+from recpipe.recipe import Recipe, Run
+from recpipe.settings import Project
+from recpipe.training.journal import Journal
+
+CHEAPEST = ("popularity", "item_knn", "user_knn", "knn_basic", "rp3beta", "ncepl_rec", "ease", "slim_elastic",
+            "admm_slim", "ials")  # fmt: skip
+ANELLI: dict[str, tuple[str, dict[str, Any]]] = {
+    "popularity": ("popularity", {}),
+    "EASE": ("ease", {"regularization": 238.56}),
+    "item kNN": ("item_knn", {"similarity": "cosine", "neighbours": 95}),
+    "user kNN": ("user_knn", {"similarity": "cosine", "neighbours": 117}),
+    "RP3beta": ("rp3beta", {"neighbours": 158, "alpha": 1.435, "beta": 0.327}),
+}
+"""What the table calls a model: its recipe and settings."""
+ANELLI_DATA = Preparation(min_rating=4, min_user_events=10, min_item_events=10, repeats="first")
+SHOWN = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "ndcg@50", "recall@50")
+DRAWS = (1, 2, 3, 4, 5)
+
+
+def cheapest(model: str, parts: Parts) -> Figure:
+    """One fit with the shipped settings."""
+    journal = Journal()
+    run = Run(seed=1, report=journal.report, validate=validator(parts.valid))
+    with Measured() as measured:
+        scorer = Project.here().recipe(model).fit(TrainingSet(parts.train), run)
+    evaluation = evaluate(scorer, parts.test, parts.train, (10,))
+    found = {name: str(intervals(evaluation.per_user[name][:, None])[0]) for name in ("ndcg@10", "recall@10")}
+    return {**measured.figures(), **found, "epochs": len(journal.epochs), "split": parts.digest()}
+
+
+def cheapest_table(figures: list[Figure]) -> Iterator[str]:
+    """Markdown, the best first."""
+    yield "| model | NDCG@10 | Recall@10 | s, two threads | CPU s | MiB |"
+    yield "|---|---|---|---|---|---|"
+    for row in sorted((row for row in figures if row["table"] == "cheapest"), key=lambda row: row["ndcg@10"])[::-1]:
+        yield (f"| `{row['model']}` | {row['ndcg@10']} | {row['recall@10']} | {row['seconds']:.1f} "
+               f"| {row['cpu_seconds']:.1f} | {row['peak_memory_mb']:.0f} |")  # fmt: skip
+
+
+def drawn(interactions: Interactions, seed: int) -> Parts:
+    """80 % to learn from, of which a tenth is laid aside to find the number of epochs, and 20 % to find."""
+    return strategy_from({"strategy": "ratio_random", "train": 0.72, "valid": 0.08, "seed": seed}).split(interactions)
+
+
+def anelli(model: str, interactions: Interactions) -> Figure:
+    """Five draws: means over them for each user, and over users."""
+    name, settings = ANELLI[model]
+    recipe = recipe_class(name)(**settings)
+    with Measured() as measured:
+        draws = [on_draw(recipe, drawn(interactions, seed), seed) for seed in DRAWS]
+    per_user = {name: np.mean([draw[name] for draw in draws], axis=0) for name in SHOWN}
+    found = {name: str(intervals(values[:, None])[0]) for name, values in per_user.items()}
+    spread = {f"sd {name}": float(np.std([draw[name].mean() for draw in draws], ddof=1)) for name in SHOWN}
+    told = {"recipe": name, "settings": settings, "users": len(per_user[SHOWN[0]]), "events": len(interactions)}
+    return {**told, "cpu_seconds": round(measured.cpu_seconds / len(DRAWS), 2), **found, **spread}
+
+
+def on_draw(recipe: Recipe, parts: Parts, seed: int) -> dict[str, np.ndarray]:
+    """Every metric for every user."""
+    epochs = None
+    if "epochs" in type(recipe).model_fields:
+        journal = Journal()
+        recipe.fit(TrainingSet(parts.train), Run(seed, report=journal.report, validate=validator(parts.valid)))
+        epochs = journal.closing["best_epoch"]
+    whole = parts.events(Part.TRAIN, Part.VALID)
+    scorer = recipe.fit(TrainingSet(whole), Run(seed, epochs=epochs))
+    evaluation = evaluate(scorer, parts.test, whole, (10, 20, 50))
+    values = {name: np.full(whole.n_users, np.nan) for name in SHOWN}
+    for name in SHOWN:
+        values[name][evaluation.users] = evaluation.per_user[name]
+    if any(np.isnan(of_name).any() for of_name in values.values()):
+        raise ValueError("a user has nothing to find in one of the draws: the means over draws are of all users")
+    return values
+
+
+def anelli_table(figures: list[Figure]) -> Iterator[str]:
+    """Markdown, the best first."""
+    yield f"| model | {' | '.join(SHOWN)} | CPU s a draw |"
+    yield "|" + "---|" * (len(SHOWN) + 2)
+    for row in sorted((row for row in figures if row["table"] == "anelli"), key=lambda row: row[SHOWN[0]])[::-1]:
+        yield f"| {row['model']} | {' | '.join(row[name] for name in SHOWN)} | {row['cpu_seconds']:.1f} |"
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--data", type=Path, required=True, help="ml-1m, folder or zip")
+    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
+    words.add_argument("--figures", type=Path, default=KEPT / "ml1m.jsonl", help="lines measured before, and new ones")
+    words.add_argument("--cheapest", nargs="*", default=CHEAPEST, choices=CHEAPEST, metavar="MODEL")
+    words.add_argument("--anelli", nargs="*", default=list(ANELLI), choices=list(ANELLI), metavar="MODEL")
+    words.add_argument("--threads", type=int, default=2)
+    given = words.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(given.threads)
+    import torch
+
+    torch.set_num_threads(given.threads)
+    ratings, figures = read(given.data).ratings, Figures(given.figures)
+    parts = strategy_from({"strategy": "ratio_random", "seed": 1}).split(prepare(ratings, Preparation()).interactions)
+    for model in given.cheapest:
+        figures.once({"table": "cheapest", "model": model}, partial(cheapest, model, parts))
+    core = prepare(ratings, ANELLI_DATA).interactions
+    for model in given.anelli:
+        figures.once({"table": "anelli", "model": model}, partial(anelli, model, core))
+    if given.out:
+        write_between(given.out, "ml-1m cheapest", list(cheapest_table(figures.all())))
+        write_between(given.out, "ml-1m anelli", list(anelli_table(figures.all())))
+
+
+if __name__ == "__main__":
+    main()
