@@ -10,6 +10,7 @@ import json
 import resource
 import runpy
 import sys
+from pathlib import Path
 
 limit = int(sys.argv[1])
 if limit:
@@ -17,4 +18,8 @@ if limit:
 sys.argv = sys.argv[2:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 used = resource.getrusage(resource.RUSAGE_SELF)
-print(json.dumps({"process_cpu_seconds": used.ru_utime + used.ru_stime, "peak_memory_mb": used.ru_maxrss / 1024}))
+status = Path(
+    "/proc/self/status"
+).read_text()  # ru_maxrss would begin with the size of the process that started this one
+peak = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+print(json.dumps({"process_cpu_seconds": used.ru_utime + used.ru_stime, "peak_memory_mb": peak / 1024}))
