@@ -10,6 +10,7 @@ VOCABULARY: dict[str, str] = {
     "dropout": "share of units or inputs set to zero while training, 0 to 1",
     "embedding_size": "length of one embedding vector",
     "epochs": "passes over the training data at most",
+    "half_life": "films after which an entry of a history weighs half when films are scored; none: all weigh the same",
     "heads": "attention heads",
     "layers": "number of layers, or their widths from input to output",
     "learning_rate": "step size of the optimiser",

@@ -14,13 +14,15 @@ from recpipe.recipe import Recipe
 
 @dataclass(frozen=True, eq=False)
 class ItemWeights:
-    """score[user, i] = Σ_j weights[j, i] over the films j of the user's history.
+    """score[user, i] = Σ_j h[j] weights[j, i] over the films j of the user's history.
 
     weights: float32 [n_items × n_items], dense or CSR; row: the film watched, column: the film scored. Histories count
-    each film once. Nobody's row number is used, so newcomers are served; an empty history scores zero everywhere.
+    each film once. half_life: None, and h is 1; or h[j] = 2^(−age_j / half_life), see `Histories.recency_matrix`.
+    Nobody's row number is used, so newcomers are served; an empty history scores zero everywhere.
     """
 
     weights: FloatArray | sparse.csr_matrix
+    half_life: float | None = None
 
     serves_newcomers: ClassVar[bool] = True
 
@@ -31,15 +33,17 @@ class ItemWeights:
 
     def scores(self, users: Histories) -> FloatArray:
         """float32 [rows × n_items]. Row by row: a user's scores depend on nobody else, to the last bit."""
-        voted = users.matrix() @ self.weights
+        watched = users.matrix() if self.half_life is None else users.recency_matrix(self.half_life)
+        voted = watched @ self.weights
         dense = voted.toarray() if sparse.issparse(voted) else voted
         return np.asarray(dense, dtype=np.float32)
 
     def arrays(self) -> dict[str, Any]:
-        """The matrix."""
-        return {"weights": self.weights}
+        """The matrix, and the half-life where there is one."""
+        forgets = {} if self.half_life is None else {"half_life": np.array(self.half_life, dtype=np.float64)}
+        return {"weights": self.weights, **forgets}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any], recipe: Recipe) -> Self:
         """The recipe is not needed."""
-        return cls(arrays["weights"])
+        return cls(arrays["weights"], float(arrays["half_life"]) if "half_life" in arrays else None)

@@ -25,6 +25,7 @@ SCORERS: list[Scorer] = [
     ItemWeights(MATRIX),
     ItemWeights(MATRIX.toarray()),
     ItemWeights(np.asfortranarray(MATRIX.toarray())),
+    ItemWeights(MATRIX, half_life=5.0),
     Factors(ROWS, ROWS + 1),
     Factors(ROWS, ROWS + 1, ROWS[:, 0], ROWS[0]),
     UserNeighbours(MATRIX, "msd", 40, 10, 0.5),
@@ -45,6 +46,11 @@ def test_everything_that_a_scorer_carries_comes_back(scorer: Scorer, tmp_path: P
         assert after[name].shape == before[name].shape
         same = after[name] != before[name]
         assert (same.nnz if sparse.issparse(same) else np.count_nonzero(same)) == 0
+
+
+def test_item_weights_stored_before_there_was_a_half_life_are_read() -> None:
+    assert ItemWeights.from_arrays({"weights": MATRIX}, RECIPE).half_life is None
+    assert ItemWeights(MATRIX).arrays().keys() == {"weights"}
 
 
 def test_nothing_but_json_and_safetensors_is_written(tmp_path: Path) -> None:

@@ -26,6 +26,10 @@ class Ease(Recipe):
     for j ≠ i, and B[i, i] = 0. A pair of films in a long history says less than one in a short one; damping 0 is the
     paper, 1 gives every user the same say.
 
+    half_life: the scored history forgets: score[u, i] = Σ_j 2^(−age_j / half_life) B[j, i], with age 0 for the newest
+    film; B is learned from whole histories all the same. For what comes next, the latest films tell most (leave-one-out
+    on MovieLens-1M: twice the NDCG); for films hidden at random they tell no more than others, so None is the paper.
+
     Memory: one matrix n_items² in `precision` (inverted where it stands, by Cholesky's factors: LAPACK potrf and potri)
     and, beside it, first the sparse Gram matrix, then the float32 weights: 8 to 12 bytes · n_items² in float32, 12 to
     20 in float64, the more pairs of films share a user; for 10,000 films about 1 and 2 GB. Time grows with n_items³.
@@ -34,11 +38,12 @@ class Ease(Recipe):
     the Gram matrix instead.
 
     Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW. Departures: none where
-    damping is 0; `damping` and `precision` are the program's own.
+    damping is 0 and half_life None; `damping`, `half_life` and `precision` are the program's own.
     """
 
     regularization: float = Field(default=500.0, gt=0.0)
     damping: float = Field(default=0.0, ge=0.0, le=1.0, description="how much less a user of many films weighs")
+    half_life: float | None = Field(default=None, gt=0.0)
     precision: Literal["float32", "float64"] = "float64"
 
     memory_hint: ClassVar[str] = (
@@ -50,7 +55,7 @@ class Ease(Recipe):
         watched = train.interactions.matrix().astype(self.precision)
         gram = np.asfortranarray((watched.T @ self._weighted(watched)).toarray())
         gram[np.diag_indices_from(gram)] += self.regularization
-        return ItemWeights(_weights(_inverse_in_place(gram)))
+        return ItemWeights(_weights(_inverse_in_place(gram)), self.half_life)
 
     def _weighted(self, watched: sparse.csr_matrix) -> sparse.csr_matrix:
         if not self.damping:
