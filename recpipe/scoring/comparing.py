@@ -43,8 +43,8 @@ class Comparison:
             )
 
     def weighed(self, rows: sparse.csr_matrix, among: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Float64 CSR like `rows`, binary. among: the rows in which columns and lengths are counted, binary too."""
-        rows = rows.astype(np.float64)
+        """Float64 CSR like `rows`, whose values do not count. among: where columns and lengths are counted."""
+        rows = sparse.csr_matrix((np.ones(rows.nnz), rows.indices, rows.indptr), shape=rows.shape)
         if self.weighting == "none":
             return rows
         n_rows, held_by = among.shape[0], np.maximum(among.getnnz(axis=0), 1)
@@ -82,7 +82,7 @@ def nearest_of_each(
 
 
 def largest(similarities: Doubles, neighbours: int) -> sparse.csr_matrix:
-    """CSR float32 of the largest positive entries of each row, at most `neighbours`; of equal ones those furthest left."""
+    """CSR float32: the largest positive entries of a row, at most `neighbours`; of equal ones those furthest left."""
     n_rows, n_columns = similarities.shape
     most = min(neighbours, n_columns)
     last = np.partition(similarities, -most, axis=1)[:, -most, None]

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Scorer
+from recpipe.scoring.comparing import Comparison
 from recpipe.scoring.factors import Factors
 from recpipe.scoring.item_weights import ItemWeights
 from recpipe.scoring.same_for_all import SameForAll
@@ -30,6 +31,7 @@ SCORERS: list[Scorer] = [
     Factors(ROWS, ROWS + 1, ROWS[:, 0], ROWS[0]),
     UserNeighbours(MATRIX, "msd", 40, 10, 0.5),
     UserNeighbours(MATRIX, "pearson", 40, 10, 0.5, True, MATRIX.toarray()),
+    UserNeighbours(MATRIX, Comparison("asymmetric_cosine", "bm25", 2.0, 0.3), 40),
 ]
 
 
@@ -46,6 +48,13 @@ def test_everything_that_a_scorer_carries_comes_back(scorer: Scorer, tmp_path: P
         assert after[name].shape == before[name].shape
         same = after[name] != before[name]
         assert (same.nnz if sparse.issparse(same) else np.count_nonzero(same)) == 0
+
+
+def test_how_whole_histories_are_compared_comes_back(tmp_path: Path) -> None:
+    write_scorer(SCORERS[-1], tmp_path)
+    again = read_scorer(tmp_path, RECIPE)
+    assert isinstance(again, UserNeighbours)
+    assert again.similarity == Comparison("asymmetric_cosine", "bm25", 2.0, 0.3)
 
 
 def test_item_weights_stored_before_there_was_a_half_life_are_read() -> None:
