@@ -10,6 +10,7 @@ from scipy import sparse
 
 from recpipe.data.interactions import FloatArray, Histories
 from recpipe.recipe import Recipe
+from recpipe.scoring.products import row_by_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,32 +19,42 @@ class ItemWeights:
 
     weights: float32 [n_items × n_items], dense or CSR; row: the film watched, column: the film scored. Histories count
     each film once. half_life: None, and h is 1; or h[j] = 2^(−age_j / half_life), see `Histories.recency_matrix`.
+    right: float32 [rank × n_items] or None. Where it is given, weights is float32 [n_items × rank], and their product
+    stands for the square matrix, which is never formed.
     Nobody's row number is used, so newcomers are served; an empty history scores zero everywhere.
     """
 
     weights: FloatArray | sparse.csr_matrix
     half_life: float | None = None
+    right: FloatArray | None = None
 
     serves_newcomers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         rows, columns = self.weights.shape
-        if rows != columns:
+        if self.right is None and rows != columns:
             raise ValueError(f"item weights: a square matrix was wanted, one of {rows} × {columns} came")
+        if self.right is not None and self.right.shape != (columns, rows):
+            raise ValueError(
+                f"item weights: beside a left part of {rows} × {columns} a right one of {columns} × {rows} was wanted, "
+                f"one of {' × '.join(map(str, self.right.shape))} came"
+            )
 
     def scores(self, users: Histories) -> FloatArray:
         """float32 [rows × n_items]. Row by row: a user's scores depend on nobody else, to the last bit."""
         watched = users.matrix() if self.half_life is None else users.recency_matrix(self.half_life)
         voted = watched @ self.weights
-        dense = voted.toarray() if sparse.issparse(voted) else voted
-        return np.asarray(dense, dtype=np.float32)
+        dense = np.asarray(voted.toarray() if sparse.issparse(voted) else voted, dtype=np.float32)
+        return dense if self.right is None else row_by_row(dense, self.right)
 
     def arrays(self) -> dict[str, Any]:
-        """The matrix, and the half-life where there is one."""
+        """The matrix, and what else there is."""
+        right = {} if self.right is None else {"right": self.right}
         forgets = {} if self.half_life is None else {"half_life": np.array(self.half_life, dtype=np.float64)}
-        return {"weights": self.weights, **forgets}
+        return {"weights": self.weights, **right, **forgets}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any], recipe: Recipe) -> Self:
         """The recipe is not needed."""
-        return cls(arrays["weights"], float(arrays["half_life"]) if "half_life" in arrays else None)
+        half_life = float(arrays["half_life"]) if "half_life" in arrays else None
+        return cls(arrays["weights"], half_life=half_life, right=arrays.get("right"))

@@ -27,6 +27,7 @@ SCORERS: list[Scorer] = [
     ItemWeights(MATRIX.toarray()),
     ItemWeights(np.asfortranarray(MATRIX.toarray())),
     ItemWeights(MATRIX, half_life=5.0),
+    ItemWeights(ROWS, right=np.ascontiguousarray(ROWS.T)),
     Factors(ROWS, ROWS + 1),
     Factors(ROWS, ROWS + 1, ROWS[:, 0], ROWS[0]),
     UserNeighbours(MATRIX, "msd", 40, 10, 0.5),

@@ -55,7 +55,7 @@ class Ease(Recipe):
         watched = train.interactions.matrix().astype(self.precision)
         gram = np.asfortranarray((watched.T @ self._weighted(watched)).toarray())
         gram[np.diag_indices_from(gram)] += self.regularization
-        return ItemWeights(_weights(_inverse_in_place(gram)), self.half_life)
+        return ItemWeights(_weights(_inverse_in_place(gram)), half_life=self.half_life)
 
     def _weighted(self, watched: sparse.csr_matrix) -> sparse.csr_matrix:
         if not self.damping:
