@@ -59,7 +59,7 @@ class NceplRec(Recipe):
         return (watched @ sparse.diags(np.maximum(0.0, np.log(watched.shape[0] / counts**self.beta)))).tocsr()
 
     def cost(self, shape: Shape) -> Cost:
-        """Two sparse copies of the interactions in float64, three matrices of vectors of all users and films beside what
+        """Two sparse copies of the interactions in float64, three matrices of vectors of users and films beside what
         the linear algebra allocates. Time: the products with the interactions, and the factorisations of the vectors.
         """
         width = min(self.embedding_size, shape.n_users, shape.n_items) + _OVERSAMPLED
