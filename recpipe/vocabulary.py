@@ -22,6 +22,8 @@ VOCABULARY: dict[str, str] = {
     "nearest_of": "whether the nearest films are kept for each film watched or for each film scored",
     "negatives": "sampled films not watched, for each film watched",
     "neighbours": "most similar rows kept for each row",
+    "pair_regularization": "weight of the penalty on the weights of pairs of films",
+    "pairs": "most frequent pairs of films that count as inputs beside single films",
     "parts": "which parts of the network are there",
     "patience": "epochs without a better validation score before training stops",
     "precision": "number format of the arithmetic: float32 or float64",

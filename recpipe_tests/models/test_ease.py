@@ -8,9 +8,9 @@ import pytest
 from recpipe.costs import Shape
 from recpipe.data.interactions import NEWCOMER, Histories, Interactions
 from recpipe.data.training_set import TrainingSet
-from recpipe.models.linear import ease
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Run
+from recpipe.training import gram
 
 
 def watched(seed: int = 0, n_users: int = 40, n_items: int = 12) -> TrainingSet:
@@ -27,8 +27,8 @@ def ridge_by_film(train: TrainingSet, regularization: float, damping: float = 0.
     weights = np.zeros((train.n_items, train.n_items))
     for film in range(train.n_items):
         others = np.delete(np.arange(train.n_items), film)
-        gram = X[:, others].T @ X[:, others] + regularization * np.eye(len(others))
-        weights[others, film] = np.linalg.solve(gram, X[:, others].T @ X[:, film])
+        squares = X[:, others].T @ X[:, others] + regularization * np.eye(len(others))
+        weights[others, film] = np.linalg.solve(squares, X[:, others].T @ X[:, film])
     return weights
 
 
@@ -48,7 +48,7 @@ def test_damping_weighs_the_users_of_the_ridge_regression(damping: float) -> Non
 
 def test_the_mirrored_triangle_is_the_same_in_small_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Ease(regularization=3.0).fit(watched(), Run()).weights
-    monkeypatch.setattr(ease, "_FOLD", 5)
+    monkeypatch.setattr(gram, "_FOLD", 5)
     assert np.array_equal(Ease(regularization=3.0).fit(watched(), Run()).weights, whole)
 
 

@@ -27,6 +27,7 @@ SCORERS: list[Scorer] = [
     ItemWeights(MATRIX.toarray()),
     ItemWeights(np.asfortranarray(MATRIX.toarray())),
     ItemWeights(MATRIX, half_life=5.0),
+    ItemWeights(MATRIX, pairs=np.array([[0, 1], [0, 2]], dtype=np.int32), pair_weights=ROWS.reshape(2, 3)),
     ItemWeights(ROWS, right=np.ascontiguousarray(ROWS.T)),
     Factors(ROWS, ROWS + 1),
     Factors(ROWS, ROWS + 1, ROWS[:, 0], ROWS[0]),
