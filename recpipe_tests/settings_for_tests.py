@@ -26,7 +26,9 @@ TINY: dict[str, Any] = {
 
 TINY_OF: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
+    "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
     "multi_vae": {"batch_size": 32},
+    "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},
 }
 """By recipe, where one size does not fit all."""

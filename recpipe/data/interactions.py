@@ -90,7 +90,7 @@ class Interactions:
         """Float32 [n_users × n_items] of ratings; of several ratings of one film the latest holds."""
         if self.ratings is None:
             raise ValueError("these interactions carry no ratings; use .matrix(), or data that has a rating column")
-        return _latest_ratings(self.offsets, self.items, self.ratings, self.n_users, self.n_items)
+        return _latest_of_each(self.offsets, self.items, self.ratings, self.n_users, self.n_items)
 
     def item_counts(self) -> LongArray:
         """int64 [n_items]: how many users watched each film."""
@@ -156,7 +156,16 @@ class Histories:
         """Float32 [rows × n_items] of ratings, the latest of each film; ones where the data has no ratings."""
         if self.ratings is None:
             return self.matrix()
-        return _latest_ratings(self.offsets, self.items, self.ratings, len(self), self.n_items)
+        return _latest_of_each(self.offsets, self.items, self.ratings, len(self), self.n_items)
+
+    def recency_matrix(self, half_life: float) -> sparse.csr_matrix:
+        """Float32 [rows × n_items] of 2^(−age / half_life): age 0 for the newest film, 1 for the one before it.
+
+        Age is by place alone, so films of one time have different ones; a film watched twice has that of its latest.
+        """
+        ages = np.repeat(self.offsets[1:], self.lengths) - 1 - np.arange(len(self.items))
+        weights = np.exp2(-ages / half_life).astype(np.float32)
+        return _latest_of_each(self.offsets, self.items, weights, len(self), self.n_items)
 
     def last(self, length: int) -> LongArray:
         """int64 [rows × length]: the latest films, the newest in the last column; padded on the left with `n_items`."""
@@ -175,13 +184,11 @@ def _binary(offsets: LongArray, items: IntArray, n_rows: int, n_items: int) -> s
     return matrix
 
 
-def _latest_ratings(
-    offsets: LongArray, items: IntArray, ratings: FloatArray, n_rows: int, n_items: int
+def _latest_of_each(
+    offsets: LongArray, items: IntArray, values: FloatArray, n_rows: int, n_items: int
 ) -> sparse.csr_matrix:
     rows = np.repeat(np.arange(n_rows, dtype=np.int64), np.diff(offsets))
     keys = rows * n_items + items
     _, first_from_the_end = np.unique(keys[::-1], return_index=True)
     latest = np.sort(len(keys) - 1 - first_from_the_end)
-    return sparse.csr_matrix(
-        (ratings[latest], (rows[latest], items[latest])), shape=(n_rows, n_items), dtype=np.float32
-    )
+    return sparse.csr_matrix((values[latest], (rows[latest], items[latest])), shape=(n_rows, n_items), dtype=np.float32)

@@ -9,9 +9,7 @@ import numpy as np
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe, UnknownUsers
-
-BLOCK = 256
-"""Rows in one matrix product: always as many, since products of another shape may round otherwise."""
+from recpipe.scoring.products import row_by_row
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +42,7 @@ class Factors:
 
     def scores(self, users: Histories) -> FloatArray:
         """float32 [rows × n_items]; raises `UnknownUsers` for newcomers, unless a vector stands for them."""
-        vectors = self._vectors(users)
-        scores = np.empty((len(users), len(self.item_factors)), dtype=np.float32)
-        for start in range(0, len(users), BLOCK):
-            block = vectors[start : start + BLOCK]
-            full = np.concatenate((block, np.zeros((BLOCK - len(block), block.shape[1]), dtype=np.float32)))
-            scores[start : start + BLOCK] = (full @ self.item_factors.T)[: len(block)]
+        scores = row_by_row(self._vectors(users), self.item_factors.T)
         return scores if self.item_biases is None else scores + self.item_biases
 
     def _vectors(self, users: Histories) -> FloatArray:

@@ -83,12 +83,17 @@ def sums_over_nearest_overall(similarity: FloatArray, ratings: sparse.csc_matrix
 
     Work: queries × (candidates + neighbours × ratings of one): for large data far less than `sums_over_nearest`.
     """
+    kept, has = nearest_overall(similarity, neighbours), _mask(ratings.tocsr())
+    weighted, weights, counts = kept @ ratings, kept @ has, _mask(kept) @ has
+    return Sums(weighted.toarray(), weights.toarray(), counts.toarray().astype(np.int32))
+
+
+def nearest_overall(similarity: FloatArray, neighbours: int) -> sparse.csr_matrix:
+    """The largest positive similarities of each row; what ties at the last place shares it."""
     near = np.maximum(similarity, 0.0)
     if near.shape[1] > neighbours:
         _keep_nearest(near, neighbours)
-    kept, has = sparse.csr_matrix(near), _mask(ratings.tocsr())
-    weighted, weights, counts = kept @ ratings, kept @ has, _mask(kept) @ has
-    return Sums(weighted.toarray(), weights.toarray(), counts.toarray().astype(np.int32))
+    return sparse.csr_matrix(near)
 
 
 def _keep_nearest(near: FloatArray, neighbours: int) -> None:

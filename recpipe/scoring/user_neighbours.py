@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,10 +13,12 @@ from scipy import sparse
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe
+from recpipe.scoring.comparing import CELLS, Comparison
 from recpipe.scoring.nearest import (
     COMPARES_RATINGS,
     SIMILARITIES,
     Sums,
+    nearest_overall,
     similarities,
     sums_over_nearest,
     sums_over_nearest_overall,
@@ -35,24 +39,30 @@ class UserNeighbours:
 
     A film with fewer than `min_neighbours` neighbours is scored by its share of all users, and below every film that
     has enough: a mean over two people says little, and would top every list.
+
+    Where `similarity` is a `Comparison`, histories are compared whole, as ones, and nothing is divided:
+    score[u, i] = Σ_v s(u, v) r(v, i) over the nearest of all users, with r whatever v's vote for i is worth.
+    min_neighbours, shrinkage and overall then have no part in it.
     """
 
     ratings: sparse.csr_matrix
-    similarity: str
+    similarity: str | Comparison
     neighbours: int
-    min_neighbours: int
-    shrinkage: float
+    min_neighbours: int = 1
+    shrinkage: float = 0.0
     overall: bool = False
     film_similarity: FloatArray | None = None
 
     serves_newcomers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        if self.similarity not in SIMILARITIES:
+        if isinstance(self.similarity, str) and self.similarity not in SIMILARITIES:
             raise ValueError(f"neighbours: no similarity is called {self.similarity!r}; there are {SIMILARITIES}")
 
     def scores(self, users: Histories) -> FloatArray:
         """float32 [rows × n_items]."""
+        if isinstance(self.similarity, Comparison):
+            return self._summed(users)
         share = np.diff(self.ratings.tocsc().indptr) / max(1, self.ratings.shape[0])
         scores = np.tile((share - 1.0 + min(0.0, self._lowest)).astype(np.float32), (len(users), 1))
         for start in range(0, len(users), _BLOCK):
@@ -80,6 +90,14 @@ class UserNeighbours:
             ratings[pairs[enough]] = weighted[enough] / weights[enough]
         return ratings
 
+    def _summed(self, users: Histories) -> FloatArray:
+        scores = np.empty((len(users), self.ratings.shape[1]), dtype=np.float32)
+        rows = max(1, min(_BLOCK, CELLS // max(1, self.ratings.shape[0])))
+        for start in range(0, len(users), rows):
+            near = self._near(users.rows(slice(start, start + rows)))
+            scores[start : start + rows] = (nearest_overall(near, self.neighbours) @ self.ratings).toarray()
+        return scores
+
     def _sums(self, block: Histories) -> Sums:
         if block.ratings is None and self.similarity in COMPARES_RATINGS:
             raise ValueError(
@@ -87,13 +105,26 @@ class UserNeighbours:
                 "give histories with ratings, or fit with similarity: history_cosine"
             )
         add_up = sums_over_nearest_overall if self.overall else sums_over_nearest
-        given = block.rating_matrix()
         if self.film_similarity is not None:
-            return add_up(self.film_similarity, given.T.tocsc(), self.neighbours).transposed()
-        near = similarities(given, self.ratings, self.similarity)
+            return add_up(self.film_similarity, block.rating_matrix().T.tocsc(), self.neighbours).transposed()
+        return add_up(self._near(block), self.ratings.tocsc(), self.neighbours)
+
+    def _near(self, block: Histories) -> FloatArray:
+        """float32 [rows × training users]."""
+        if isinstance(self.similarity, Comparison):
+            given = self.similarity.weighed(block.matrix(), self.ratings)
+            near = self.similarity.between(given, self._weighed).astype(np.float32)
+        else:
+            near = similarities(block.rating_matrix(), self.ratings, self.similarity)
         known = np.flatnonzero(block.users != NEWCOMER)
         near[known, block.users[known]] = 0.0  # nobody is a neighbour of themselves
-        return add_up(near, self.ratings.tocsc(), self.neighbours)
+        return near
+
+    @cached_property
+    def _weighed(self) -> sparse.csr_matrix:
+        """[n_items × training users]."""
+        assert isinstance(self.similarity, Comparison)
+        return self.similarity.weighed(self.ratings, self.ratings).T.tocsr()
 
     def _enough(self, counts: NDArray[np.int32], weights: FloatArray) -> NDArray[np.bool_]:
         return (counts >= self.min_neighbours) & (weights > 0)
@@ -103,11 +134,12 @@ class UserNeighbours:
         return float(self.ratings.data.min(initial=0.0))
 
     def arrays(self) -> dict[str, Any]:
-        """The ratings, the numbers, the measure's name as bytes, and the films' similarities where there are any."""
+        """The ratings, the numbers, the measure as bytes, and the films' similarities where there are any."""
+        name = self.similarity if isinstance(self.similarity, str) else json.dumps(asdict(self.similarity))
         films = {} if self.film_similarity is None else {"film_similarity": self.film_similarity}
         return {
             "ratings": self.ratings,
-            "similarity": np.frombuffer(self.similarity.encode(), dtype=np.uint8),
+            "similarity": np.frombuffer(name.encode(), dtype=np.uint8),
             "neighbours": np.array(self.neighbours),
             "min_neighbours": np.array(self.min_neighbours),
             "shrinkage": np.array(self.shrinkage, dtype=np.float64),
@@ -118,9 +150,10 @@ class UserNeighbours:
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any], recipe: Recipe) -> Self:
         """The recipe is not needed."""
+        name = arrays["similarity"].tobytes().decode()
         return cls(
             arrays["ratings"],
-            arrays["similarity"].tobytes().decode(),
+            Comparison(**json.loads(name)) if name.startswith("{") else name,
             int(arrays["neighbours"]),
             int(arrays["min_neighbours"]),
             float(arrays["shrinkage"]),

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from recpipe.costs import Shape
-from recpipe.data.interactions import Interactions
+from recpipe.data.interactions import NEWCOMER, Histories, Interactions
 from recpipe.data.training_set import TrainingSet
-from recpipe.models.linear import ease
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Run
+from recpipe.training import gram
 
 
 def watched(seed: int = 0, n_users: int = 40, n_items: int = 12) -> TrainingSet:
@@ -27,8 +27,8 @@ def ridge_by_film(train: TrainingSet, regularization: float, damping: float = 0.
     weights = np.zeros((train.n_items, train.n_items))
     for film in range(train.n_items):
         others = np.delete(np.arange(train.n_items), film)
-        gram = X[:, others].T @ X[:, others] + regularization * np.eye(len(others))
-        weights[others, film] = np.linalg.solve(gram, X[:, others].T @ X[:, film])
+        squares = X[:, others].T @ X[:, others] + regularization * np.eye(len(others))
+        weights[others, film] = np.linalg.solve(squares, X[:, others].T @ X[:, film])
     return weights
 
 
@@ -48,7 +48,7 @@ def test_damping_weighs_the_users_of_the_ridge_regression(damping: float) -> Non
 
 def test_the_mirrored_triangle_is_the_same_in_small_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Ease(regularization=3.0).fit(watched(), Run()).weights
-    monkeypatch.setattr(ease, "_FOLD", 5)
+    monkeypatch.setattr(gram, "_FOLD", 5)
     assert np.array_equal(Ease(regularization=3.0).fit(watched(), Run()).weights, whole)
 
 
@@ -59,6 +59,45 @@ def test_scores_are_the_sum_of_the_watched_films_rows() -> None:
     np.testing.assert_allclose(
         scorer.scores(train.interactions.histories(np.array([0])))[0], scorer.weights[first].sum(axis=0), atol=1e-6
     )
+
+
+def two_histories() -> Histories:
+    """Film 3 is watched twice, two films share a time, and the last row is empty."""
+    films, times = np.array([3, 0, 5, 3, 1, 7, 2], dtype=np.int32), np.array([10, 20, 20, 30, 40, 5, 5])
+    return Histories(np.array([NEWCOMER, 1, 2], dtype=np.int32), np.array([0, 5, 7, 7]), films, times, None, 12)
+
+
+@pytest.mark.parametrize("settings", [{}, {"damping": 0.5}, {"precision": "float32"}])
+def test_a_film_weighs_half_for_each_half_life_of_films_that_came_after_it(settings: dict) -> None:
+    scorer = Ease(regularization=3.0, half_life=2.0, **settings).fit(watched(), Run())
+    weights = scorer.weights
+    ages = [{1: 0, 3: 1, 5: 2, 0: 3}, {2: 0, 7: 1}, {}]
+    for row, ages_of in zip(scorer.scores(two_histories()), ages, strict=True):
+        expected = sum((0.5 ** (age / 2.0) * weights[film] for film, age in ages_of.items()), np.zeros(12))
+        np.testing.assert_allclose(row, expected, atol=1e-6)
+
+
+def test_the_half_life_is_of_scoring_alone_and_the_weights_are_learned_as_without() -> None:
+    recent, plain = (Ease(half_life=half_life).fit(watched(), Run()) for half_life in (2.0, None))
+    assert np.array_equal(recent.weights, plain.weights)
+
+
+def test_a_half_life_without_end_is_none() -> None:
+    recent, plain = (Ease(half_life=half_life).fit(watched(), Run()) for half_life in (1e9, None))
+    histories = watched().interactions.histories()
+    np.testing.assert_allclose(recent.scores(histories), plain.scores(histories), atol=1e-6)
+
+
+def test_without_a_half_life_scores_are_those_of_the_plain_product_to_the_bit() -> None:
+    scorer = Ease().fit(watched(), Run())
+    histories = watched().interactions.histories()
+    assert np.array_equal(scorer.scores(histories), histories.matrix() @ scorer.weights)
+
+
+def test_what_lies_so_far_back_that_its_weight_vanishes_gives_finite_scores() -> None:
+    scorer = Ease(half_life=0.001).fit(watched(), Run())
+    scores = scorer.scores(two_histories())
+    np.testing.assert_allclose(scores, np.stack([scorer.weights[1], scorer.weights[2], np.zeros(12)]), atol=1e-6)
 
 
 def test_the_estimate_holds_the_inverse_beside_the_weights_or_the_gram_matrix_sparse_and_dense() -> None:

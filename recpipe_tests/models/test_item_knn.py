@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
-from recpipe.models.neighbours import item_knn
 from recpipe.models.neighbours.item_knn import ItemKnn
 from recpipe.recipe import Run
+from recpipe.scoring import comparing
 
 SETTINGS = [
     {"similarity": "cosine"},
@@ -81,10 +81,10 @@ def test_of_equal_neighbours_the_first_are_kept() -> None:
 
 def test_films_in_blocks_or_all_at_once_give_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = ItemKnn(neighbours=4).fit(watched(), Run()).weights.toarray()
-    monkeypatch.setattr(item_knn, "_CELLS", 4 * 15)
+    monkeypatch.setattr(comparing, "CELLS", 4 * 15)
     assert np.array_equal(ItemKnn(neighbours=4).fit(watched(), Run()).weights.toarray(), whole)
 
 
 def test_jaccard_with_weights_is_refused() -> None:
-    with pytest.raises(ValidationError, match="jaccard counts users"):
+    with pytest.raises(ValidationError, match="jaccard counts entries"):
         ItemKnn(similarity="jaccard", weighting="bm25")

@@ -37,3 +37,10 @@ def test_dislike_is_no_neighbourhood(add_up) -> None:
 def test_item_weights_are_square() -> None:
     with pytest.raises(ValueError, match="3 × 2"):
         ItemWeights(np.zeros((3, 2), dtype=np.float32))
+
+
+def test_item_weights_in_two_parts_fit_together() -> None:
+    left, right = np.ones((3, 2), dtype=np.float32), np.ones((2, 3), dtype=np.float32)
+    assert ItemWeights(left, right=right).right is right
+    with pytest.raises(ValueError, match="a right one of 2 × 3 was wanted, one of 3 × 2 came"):
+        ItemWeights(left, right=left)

@@ -11,6 +11,7 @@ from scipy import sparse
 
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Scorer
+from recpipe.scoring.comparing import Comparison
 from recpipe.scoring.factors import Factors
 from recpipe.scoring.item_weights import ItemWeights
 from recpipe.scoring.same_for_all import SameForAll
@@ -25,10 +26,14 @@ SCORERS: list[Scorer] = [
     ItemWeights(MATRIX),
     ItemWeights(MATRIX.toarray()),
     ItemWeights(np.asfortranarray(MATRIX.toarray())),
+    ItemWeights(MATRIX, half_life=5.0),
+    ItemWeights(MATRIX, pairs=np.array([[0, 1], [0, 2]], dtype=np.int32), pair_weights=ROWS.reshape(2, 3)),
+    ItemWeights(ROWS, right=np.ascontiguousarray(ROWS.T)),
     Factors(ROWS, ROWS + 1),
     Factors(ROWS, ROWS + 1, ROWS[:, 0], ROWS[0]),
     UserNeighbours(MATRIX, "msd", 40, 10, 0.5),
     UserNeighbours(MATRIX, "pearson", 40, 10, 0.5, True, MATRIX.toarray()),
+    UserNeighbours(MATRIX, Comparison("asymmetric_cosine", "bm25", 2.0, 0.3), 40),
 ]
 
 
@@ -45,6 +50,18 @@ def test_everything_that_a_scorer_carries_comes_back(scorer: Scorer, tmp_path: P
         assert after[name].shape == before[name].shape
         same = after[name] != before[name]
         assert (same.nnz if sparse.issparse(same) else np.count_nonzero(same)) == 0
+
+
+def test_how_whole_histories_are_compared_comes_back(tmp_path: Path) -> None:
+    write_scorer(SCORERS[-1], tmp_path)
+    again = read_scorer(tmp_path, RECIPE)
+    assert isinstance(again, UserNeighbours)
+    assert again.similarity == Comparison("asymmetric_cosine", "bm25", 2.0, 0.3)
+
+
+def test_item_weights_stored_before_there_was_a_half_life_are_read() -> None:
+    assert ItemWeights.from_arrays({"weights": MATRIX}, RECIPE).half_life is None
+    assert ItemWeights(MATRIX).arrays().keys() == {"weights"}
 
 
 def test_nothing_but_json_and_safetensors_is_written(tmp_path: Path) -> None:

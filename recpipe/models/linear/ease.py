@@ -6,16 +6,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
-from scipy import sparse
-from scipy.linalg import lapack
 
 from recpipe.costs import BLAS, DOUBLE, FLOAT, Cost, Shape
 from recpipe.data.interactions import FloatArray
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.item_weights import ItemWeights
-
-_FOLD = 2048
+from recpipe.training.gram import damped, lower_inverse, mirror_lower
 
 
 class Ease(Recipe):
@@ -26,6 +23,10 @@ class Ease(Recipe):
     for j ≠ i, and B[i, i] = 0. A pair of films in a long history says less than one in a short one; damping 0 is the
     paper, 1 gives every user the same say.
 
+    half_life: the scored history forgets: score[u, i] = Σ_j 2^(−age_j / half_life) B[j, i], with age 0 for the newest
+    film; B is learned from whole histories all the same. For what comes next, the latest films tell most (leave-one-out
+    on MovieLens-1M: twice the NDCG); for films hidden at random they tell no more than others, so None is the paper.
+
     Memory: one matrix n_items² in `precision` (inverted where it stands, by Cholesky's factors: LAPACK potrf and potri)
     and, beside it, first the sparse Gram matrix, then the float32 weights: 8 to 12 bytes · n_items² in float32, 12 to
     20 in float64, the more pairs of films share a user; for 10,000 films about 1 and 2 GB. Time grows with n_items³.
@@ -34,11 +35,12 @@ class Ease(Recipe):
     the Gram matrix instead.
 
     Source: Steck 2019, "Embarrassingly Shallow Autoencoders for Sparse Data", WWW. Departures: none where
-    damping is 0; `damping` and `precision` are the program's own.
+    damping is 0 and half_life None; `damping`, `half_life` and `precision` are the program's own.
     """
 
     regularization: float = Field(default=500.0, gt=0.0)
     damping: float = Field(default=0.0, ge=0.0, le=1.0, description="how much less a user of many films weighs")
+    half_life: float | None = Field(default=None, gt=0.0)
     precision: Literal["float32", "float64"] = "float64"
 
     memory_hint: ClassVar[str] = (
@@ -48,16 +50,10 @@ class Ease(Recipe):
     def fit(self, train: TrainingSet, run: Run) -> ItemWeights:
         """Dense weights float32 [n_items × n_items]."""
         watched = train.interactions.matrix().astype(self.precision)
-        gram = np.asfortranarray((watched.T @ self._weighted(watched)).toarray())
+        weighted = damped(watched, np.diff(watched.indptr), self.damping)
+        gram = np.asfortranarray((watched.T @ weighted).toarray())
         gram[np.diag_indices_from(gram)] += self.regularization
-        return ItemWeights(_weights(_inverse_in_place(gram)))
-
-    def _weighted(self, watched: sparse.csr_matrix) -> sparse.csr_matrix:
-        if not self.damping:
-            return watched
-        counts = np.diff(watched.indptr)
-        weights = (np.maximum(counts, 1) / np.median(counts[counts > 0])) ** -self.damping
-        return watched.multiply(weights[:, None].astype(watched.dtype)).tocsr()
+        return ItemWeights(_weights(lower_inverse(gram)), half_life=self.half_life)
 
     def cost(self, shape: Shape) -> Cost:
         """The Gram matrix, sparse (a number and an index a cell) and dense at once; later the dense inverse beside the
@@ -72,26 +68,9 @@ class Ease(Recipe):
         return Cost(int(memory), size / DOUBLE * 3e-11 * shape.n_items**3 + 3e-9 * pairs)
 
 
-def _inverse_in_place(gram: np.ndarray) -> np.ndarray:
-    """The lower triangle of the inverse of a symmetric positive definite matrix in Fortran order, in its own memory."""
-    factor, invert = lapack.get_lapack_funcs(("potrf", "potri"), (gram,))
-    triangle, failed = factor(gram, lower=1, overwrite_a=1, clean=0)
-    if failed:
-        raise ValueError(
-            f"ease: the Gram matrix is not positive definite in {gram.dtype}: raise regularization, or use float64"
-        )
-    inverse, _ = invert(triangle, lower=1, overwrite_c=1)
-    return np.asarray(inverse)
-
-
 def _weights(inverse: np.ndarray) -> FloatArray:
-    """B from P, of which the lower triangle alone is read: P[i, j] = P[j, i], mirrored in folds of rows."""
-    diagonal = np.diagonal(inverse).copy()
-    for start in range(0, len(inverse), _FOLD):
-        stop = min(start + _FOLD, len(inverse))
-        square = np.tril(inverse[start:stop, start:stop])
-        inverse[start:stop, start:stop] = square + np.tril(square, -1).T
-        inverse[start:stop, stop:] = inverse[stop:, start:stop].T
-    inverse /= -diagonal[None, :]
+    """B from P, of which the lower triangle alone is read."""
+    mirror_lower(inverse)
+    inverse /= -np.diagonal(inverse).copy()[None, :]
     np.fill_diagonal(inverse, 0.0)
     return np.ascontiguousarray(inverse, dtype=np.float32)

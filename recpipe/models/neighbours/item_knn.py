@@ -6,18 +6,12 @@ from typing import ClassVar, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
-from scipy import sparse
 
 from recpipe.costs import DOUBLE, FLOAT, Cost, Shape
-from recpipe.data.interactions import FloatArray
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
+from recpipe.scoring.comparing import CELLS, Comparison, Doubles, Similarity, Weighting, nearest_of_each
 from recpipe.scoring.item_weights import ItemWeights
-
-_CELLS = 2**23
-"""Similarities held at once: 64 MiB of doubles."""
-_SATURATION, _LENGTH = 1.2, 0.75
-"""k1 and b of BM25, at their customary values."""
 
 
 class ItemKnn(Recipe):
@@ -41,8 +35,8 @@ class ItemKnn(Recipe):
     """
 
     neighbours: int = Field(default=100, ge=1)
-    similarity: Literal["cosine", "jaccard", "asymmetric_cosine", "dot"] = "cosine"
-    weighting: Literal["none", "tfidf", "bm25"] = "none"
+    similarity: Similarity = "cosine"
+    weighting: Weighting = "none"
     shrinkage: float = Field(default=0.0, ge=0.0)
     alpha: float = Field(default=0.5, ge=0.0, le=1.0)
     nearest_of: Literal["watched", "scored"] = "scored"
@@ -50,79 +44,36 @@ class ItemKnn(Recipe):
     memory_hint: ClassVar[str] = "set fewer neighbours, or keep fewer films (k-core in conf/dataset.yaml)"
 
     @model_validator(mode="after")
-    def _jaccard_counts(self) -> Self:
-        if self.similarity == "jaccard" and self.weighting != "none":
-            raise ValueError(
-                f"jaccard counts users and takes no weights; weighting: none was wanted, {self.weighting} came"
-            )
+    def _can_be_compared(self) -> Self:
+        self._comparison()
         return self
 
     def fit(self, train: TrainingSet, run: Run) -> ItemWeights:
         """Sparse weights [n_items × n_items]."""
-        watched = self._weighted(train.interactions.matrix().astype(np.float64))
-        by_film = watched.T.tocsr()
-        block = max(1, _CELLS // max(1, train.n_items))
-        kept = [
-            _nearest(self._similarities(by_film[start : start + block], by_film, watched, start), self.neighbours)
-            for start in range(0, train.n_items, block)
-        ]
-        nearest = sparse.vstack(kept, format="csr", dtype=np.float32)
+        comparison = self._comparison()
+        by_film = train.interactions.matrix().T.tocsr()
+        by_film = comparison.weighed(by_film, by_film)
+        watched = by_film.T.tocsr()
+
+        def similarities(start: int, stop: int) -> Doubles:
+            found = comparison.between(by_film[start:stop], watched)
+            found[np.arange(stop - start), np.arange(start, stop)] = 0.0  # no film is its own neighbour
+            return found
+
+        nearest = nearest_of_each(train.n_items, train.n_items, similarities, self.neighbours)
         return ItemWeights(nearest if self.nearest_of == "watched" else nearest.T.tocsr())
+
+    def _comparison(self) -> Comparison:
+        """Rows: the films whose nearest are kept."""
+        alpha = self.alpha if self.nearest_of == "watched" else 1.0 - self.alpha
+        return Comparison(self.similarity, self.weighting, self.shrinkage, alpha)
 
     def cost(self, shape: Shape) -> Cost:
         """Four sparse copies of the interactions in float64, three of the weights kept, and what a block of
         similarities goes through: four matrices of doubles at once.
         """
-        block = min(shape.n_items**2, max(shape.n_items, _CELLS))
+        block = min(shape.n_items**2, max(shape.n_items, CELLS))
         kept = 3 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
         interactions = 4 * (DOUBLE + FLOAT) * shape.n_events
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
         return Cost(interactions + kept + 4 * DOUBLE * block, 5e-9 * pairs + 6e-8 * shape.n_items**2)
-
-    def _weighted(self, watched: sparse.csr_matrix) -> sparse.csr_matrix:
-        if self.weighting == "none":
-            return watched
-        films = np.maximum(watched.getnnz(axis=1), 1)
-        weighted = sparse.diags(np.log(watched.shape[1] / films)) @ watched
-        if self.weighting == "bm25":
-            users = watched.getnnz(axis=0)
-            length = 1 - _LENGTH + _LENGTH * users / max(users.mean(), 1e-12)
-            weighted = weighted @ sparse.diags((_SATURATION + 1) / (1 + _SATURATION * length))
-        return weighted.tocsr()
-
-    def _similarities(
-        self, rows: sparse.csr_matrix, by_film: sparse.csr_matrix, watched: sparse.csr_matrix, start: int
-    ) -> FloatArray:
-        """Float64 [rows × n_items]; a film's likeness to itself is 0. Rows: the films whose nearest are kept."""
-        products = (rows @ watched).toarray()
-        own, other = _square_lengths(rows)[:, None], _square_lengths(by_film)[None, :]
-        if self.similarity == "jaccard":
-            below = own + other - products
-        elif self.similarity == "dot":
-            below = np.ones_like(products)
-        else:
-            share = {"cosine": 0.5, "asymmetric_cosine": self.alpha}[self.similarity]
-            share = share if self.nearest_of == "watched" else 1.0 - share
-            below = own**share * other ** (1.0 - share)
-        below = below + self.shrinkage
-        np.divide(products, below, out=products, where=products > 0)
-        products[np.arange(len(products)), start + np.arange(len(products))] = 0.0
-        return products
-
-
-def _square_lengths(rows: sparse.csr_matrix) -> np.ndarray:
-    return np.asarray(rows.multiply(rows).sum(axis=1)).ravel()
-
-
-def _nearest(similarities: FloatArray, neighbours: int) -> sparse.csr_matrix:
-    """The largest positive entries of each row, at most `neighbours`; of equal ones those furthest left."""
-    n_rows, n_items = similarities.shape
-    most = min(neighbours, n_items)
-    last = np.partition(similarities, -most, axis=1)[:, -most, None]
-    above = similarities > last
-    tied = (similarities == last) & (similarities > 0)
-    room = most - above.sum(axis=1, keepdims=True)
-    kept = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    rows, columns = np.nonzero(kept)
-    values = similarities[rows, columns].astype(np.float32)
-    return sparse.csr_matrix((values, (rows, columns)), shape=(n_rows, n_items))
