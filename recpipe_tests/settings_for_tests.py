@@ -28,6 +28,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
     "multi_vae": {"batch_size": 32},
     "neumf": {"layers": (16, 8)},
+    "slim_elastic": {"regularization": 0.05},
 }
 """By recipe, where one size does not fit all."""
 
