@@ -6,6 +6,8 @@ VOCABULARY: dict[str, str] = {
     "based_on": "whose likeness neighbours are chosen by: users or items",
     "batch_size": "examples (users for autoencoders and sequences) in one step",
     "calibration": "share of the overconfidence from sampled negatives that the loss takes back, 0 to 1",
+    "centred": "whether the films' means are taken out of the interaction matrix first",
+    "coupling": "how strongly the two copies of the weights are drawn together, as a multiple of the mean popularity",
     "damping": "how much less a user of many films weighs",
     "dropout": "share of units or inputs set to zero while training, 0 to 1",
     "embedding_size": "length of one embedding vector",
@@ -34,4 +36,5 @@ VOCABULARY: dict[str, str] = {
     "weight_decay": "decoupled decay of the parameters in the optimiser (AdamW)",
     "weighting": "how entries of the interaction matrix are weighed before they are compared",
     "window_days": "length of the latest period that counts, in days",
+    "zero_diagonal": "whether a film's weight for itself is held at zero",
 }

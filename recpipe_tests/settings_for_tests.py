@@ -25,6 +25,7 @@ TINY: dict[str, Any] = {
 """Applied wherever a recipe has the field."""
 
 TINY_OF: dict[str, dict[str, Any]] = {
+    "admm_slim": {"regularization": 10.0},
     "ease": {"regularization": 20.0},
     "multi_vae": {"batch_size": 32},
     "neumf": {"layers": (16, 8)},
