@@ -30,6 +30,7 @@ VOCABULARY: dict[str, str] = {
     "pretraining": "epochs for which parts are trained alone first",
     "regularization": "weight of the penalty on the parameters",
     "sampling": "how negatives are drawn among the films not watched",
+    "scaling": "exponent with which the penalty on a user or film grows with how often they occur",
     "shrinkage": "added to the denominator of a similarity or a weighted mean: distrust of few witnesses",
     "similarity": "name of the similarity measure",
     "tolerance": "largest change of a weight in one round at which a solver stops",

@@ -62,3 +62,6 @@ def tiny_recipe(name: str, **changes: Any) -> Recipe:
 
 ITERATIVE = [name for name in model_names() if "epochs" in type(recipe_of(name)).model_fields]
 """The models that learn in epochs."""
+
+BY_GRADIENTS = [name for name in ITERATIVE if "learning_rate" in type(recipe_of(name)).model_fields]
+"""Those of them that go downhill; the others solve for their weights."""

@@ -1,4 +1,4 @@
-"""ADMM SLIM against coordinate descent and EASE, where the problems agree, and against the paper's conditions elsewhere."""
+"""ADMM SLIM against coordinate descent and EASE where the problems agree, and against its own loss elsewhere."""
 
 from __future__ import annotations
 

@@ -25,15 +25,15 @@ class AdmmSlim(Recipe):
 
         ½ ‖X̄ − X̄ B‖² + regularization · (l1_share · ‖B‖₁ + (1 − l1_share) / 2 · Σ_j m_j^alpha ‖B[j, :]‖²).
 
-    `centred`: X̄ = X − m, m_i the share of users who watched film i; else X̄ = X, and m is 0 in the score. λ₁ and λ₂ of the
-    paper are regularization · l1_share and regularization · (1 − l1_share); alpha 0 is plain, above it popular films
+    `centred`: X̄ = X − m, m_i the share of users who watched film i; else X̄ = X, and m is 0 in the score. The paper's λ₁
+    and λ₂ are regularization · l1_share and regularization · (1 − l1_share); alpha 0 is plain, above it popular films
     pay more. With P = (X̄ᵀX̄ + λ₂ diag(m^alpha) + ρI)⁻¹, dual variables Γ and C the copy of B that L1 acts on, a round is
 
         B̃ = P (X̄ᵀX̄ + ρC − Γ),  B = B̃ − P diag(γ) with γ_i = B̃_ii / P_ii for diag(B) = 0,
         C = soft(B + Γ/ρ, λ₁/ρ), no less than 0 where so wished,  Γ += ρ (B − C);
 
     C is the result, once a round moves none of its entries by more than `tolerance` and B differs from it by no more.
-    ρ is `coupling` times the mean of the diagonal of XᵀX: how many rounds there are depends on it, the solution does not.
+    ρ is `coupling` times the mean of the diagonal of XᵀX: the number of rounds depends on it, the solution does not.
     Memory: eight matrices n_items² in `precision`. Time: n_items³ a round, and twice that for P.
 
     Source: Steck, Dimakopoulou, Riabov and Jebara 2020, "ADMM SLIM: Sparse Recommendations for Many Users", WSDM.
