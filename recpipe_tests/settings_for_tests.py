@@ -25,11 +25,13 @@ TINY: dict[str, Any] = {
 """Applied wherever a recipe has the field."""
 
 TINY_OF: dict[str, dict[str, Any]] = {
+    "admm_slim": {"regularization": 10.0},
     "ease": {"regularization": 20.0},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
     "multi_vae": {"batch_size": 32},
     "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},
+    "slim_elastic": {"regularization": 0.05},
 }
 """By recipe, where one size does not fit all."""
 
@@ -62,3 +64,6 @@ def tiny_recipe(name: str, **changes: Any) -> Recipe:
 
 ITERATIVE = [name for name in model_names() if "epochs" in type(recipe_of(name)).model_fields]
 """The models that learn in epochs."""
+
+BY_GRADIENTS = [name for name in ITERATIVE if "learning_rate" in type(recipe_of(name)).model_fields]
+"""Those of them that go downhill; the others solve for their weights."""

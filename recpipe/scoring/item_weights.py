@@ -15,25 +15,27 @@ from recpipe.scoring.products import row_by_row
 
 @dataclass(frozen=True, eq=False)
 class ItemWeights:
-    """score[user, i] = Σ_j h[j] weights[j, i] over the films j of the user's history.
+    """score[user, i] = Σ_j h[j] weights[j, i] over the films j of the user's history, + item_biases[i].
 
     weights: float32 [n_items × n_items], dense or CSR; row: the film watched, column: the film scored. Histories count
-    each film once. half_life: None, and h is 1; or h[j] = 2^(−age_j / half_life), see `Histories.recency_matrix`.
+    each film once. item_biases: float32 [n_items] or None. half_life: None, and h is 1; or h[j] = 2^(−age_j /
+    half_life), see `Histories.recency_matrix`.
     right: float32 [rank × n_items] or None. Where it is given, weights is float32 [n_items × rank], and their product
     stands for the square matrix, which is never formed.
     pairs: int32 [m × 2] or None, and pair_weights: float32 [m × n_items]: pairs of films vote too, and for each pair
     (j, k) h[j] h[k] pair_weights[pair] is added.
-    Nobody's row number is used, so newcomers are served; an empty history scores zero everywhere.
+    Nobody's row number is used, so newcomers are served; an empty history scores the biases, or zero everywhere.
     """
 
     weights: FloatArray | sparse.csr_matrix
+    item_biases: FloatArray | None = None
     half_life: float | None = None
     right: FloatArray | None = None
     pairs: IntArray | None = None
     pair_weights: FloatArray | None = None
 
     serves_newcomers: ClassVar[bool] = True
-    optional: ClassVar[tuple[str, ...]] = ("right", "pairs", "pair_weights")
+    optional: ClassVar[tuple[str, ...]] = ("item_biases", "right", "pairs", "pair_weights")
 
     def __post_init__(self) -> None:
         rows, columns = self.weights.shape
@@ -55,7 +57,7 @@ class ItemWeights:
         scores = dense if self.right is None else row_by_row(dense, self.right)
         if self.pairs is not None:
             scores = scores + pairs_watched(watched, self.pairs) @ self.pair_weights
-        return scores
+        return scores if self.item_biases is None else scores + self.item_biases
 
     def arrays(self) -> dict[str, Any]:
         """The matrix, and what else there is."""
@@ -75,3 +77,10 @@ def pairs_watched(watched: sparse.csr_matrix, pairs: IntArray) -> sparse.csr_mat
     """CSR [rows × m]: the product of both films' entries, which is 1 where both were watched."""
     by_film = watched.tocsc()
     return by_film[:, pairs[:, 0]].multiply(by_film[:, pairs[:, 1]]).tocsr()
+
+
+def compact(weights: sparse.csr_matrix) -> FloatArray | sparse.csr_matrix:
+    """The matrix as it stands where that is smaller than a dense one: a cell that is not zero takes a number and an
+    index.
+    """
+    return weights if 2 * weights.nnz < weights.shape[0] * weights.shape[1] else weights.toarray()

@@ -28,6 +28,37 @@ class Learner(nn.Module):
     memory may be taken in parts. False where examples of a batch are compared with each other."""
 
 
+class Solver(nn.Module):
+    """A network some of whose weights are solved for exactly in each step, the others held: no gradient, no optimiser.
+
+    step(*batch): changes the weights; returns the loss before, the mean over the batch's examples, and the norm of its
+    gradient, both 0-d. A batch's first tensor has one row an example.
+    """
+
+    step: Callable[..., tuple[Tensor, Tensor]]
+
+
+@dataclass
+class Solving:
+    """A network solved for part by part; beside its weights nothing is remembered from step to step."""
+
+    network: Solver
+    device: str
+    at_once: int | None = None
+
+    def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Change the weights; returns the loss before and the norm of its gradient, both 0-d."""
+        with torch.no_grad():
+            return self.network.step(*_on(self.device, batch))
+
+    def moments(self) -> dict[str, Tensor]:
+        """None."""
+        return {}
+
+    def restore(self, moments: dict[str, Tensor]) -> None:
+        """Nothing to do."""
+
+
 @dataclass
 class Descent:
     """A network going downhill. at_once: the most rows that fit into memory; None while every batch has fitted."""
@@ -57,12 +88,23 @@ class Descent:
         of one number, it counts once a step. Raises `torch.OutOfMemoryError` where a single row does not fit or the
         network is not divisible.
         """
-        if self.device == "cuda":
-            batch = tuple(tensor.pin_memory().to("cuda", non_blocking=True) for tensor in batch)
-        loss = self._gradients(batch)
+        loss = self._gradients(_on(self.device, batch))
         norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
         self.optimizer.step()
         return loss, norm
+
+    def moments(self) -> dict[str, Tensor]:
+        """What the optimiser remembers, by parameter and name."""
+        state = self.optimizer.state_dict()["state"]
+        return {f"{index}.{name}": tensor for index, held in state.items() for name, tensor in held.items()}
+
+    def restore(self, moments: dict[str, Tensor]) -> None:
+        """Let the optimiser go on from `moments`."""
+        held: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in moments.items():
+            index, _, moment = name.partition(".")
+            held.setdefault(int(index), {})[moment] = tensor
+        self.optimizer.load_state_dict({"state": held, "param_groups": self.optimizer.state_dict()["param_groups"]})
 
     def _gradients(self, batch: Batch) -> Tensor:
         """The batch's gradients into the parameters; returns its loss."""
@@ -102,6 +144,12 @@ class Descent:
             )
             raise error
         self.at_once = (tried + 1) // 2
+
+
+def _on(device: str, batch: Batch) -> Batch:
+    if device != "cuda":
+        return batch
+    return tuple(tensor.pin_memory().to("cuda", non_blocking=True) for tensor in batch)
 
 
 def _divided(batch: Batch, at_once: int | None) -> list[Batch]:

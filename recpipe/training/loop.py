@@ -15,11 +15,11 @@ import torch
 
 from recpipe.recipe import NonFiniteScores, Run, Scorer
 from recpipe.training.checkpoint import Keeper, Unusable
-from recpipe.training.descent import Batch, Descent, Learner
+from recpipe.training.descent import Batch, Descent, Learner, Solver, Solving
 from recpipe.training.settings import Schedule
 from recpipe.training.state import State, identity
 
-__all__ = ["Batch", "Batches", "Learner", "learn", "seeded"]
+__all__ = ["Batch", "Batches", "Learner", "Solver", "learn", "seeded"]
 
 Batches: TypeAlias = Callable[[np.random.Generator], Iterable[Batch]]
 
@@ -29,7 +29,7 @@ PROBE_SECONDS = 3.0
 """How long the first epoch runs before its whole cost is predicted."""
 
 
-L = TypeVar("L", bound=Learner)
+L = TypeVar("L", bound=Learner | Solver)
 S = TypeVar("S", bound=Scorer)
 
 
@@ -48,6 +48,8 @@ def seeded(run: Run) -> Iterator[None]:
 def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: Schedule, run: Run) -> S:
     """Train `network` and return the scorer of its best epoch.
 
+    network: a `Learner` goes downhill by AdamW; a `Solver` takes its own steps, and of the schedule only the epochs and
+    the patience matter to it.
     batches: called once an epoch, always with the same generator, so that every epoch differs; CPU tensors. What an
     epoch's batches are follows from that generator alone, or a training that is taken up again would differ.
     as_scorer: wraps the network, in evaluation mode and without gradients; called for every validation and at the end.
@@ -68,7 +70,7 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
     there is one. note: what a person should know, where batches did not fit or checkpoints failed.
     """
     network.to(run.device)
-    state = State.at_first(Descent.of(network, schedule, run.device), run)
+    state = State.at_first(_descent(network, schedule, run), run)
     validate = run.validate if run.epochs is None else None
     last = schedule.epochs if run.epochs is None else run.epochs
     stopped = "epochs"
@@ -104,6 +106,12 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
     run.report(best_epoch=state.best.epoch, best_valid=state.best.valid, parameters=parameters, stopped=stopped)
     with torch.no_grad():
         return as_scorer(network)
+
+
+def _descent(network: Learner | Solver, schedule: Schedule, run: Run) -> Descent | Solving:
+    if isinstance(network, Solver):
+        return Solving(network, run.device)
+    return Descent.of(network, schedule, run.device)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recpipe.recipe import Run
 from recpipe.storage import digest_of
-from recpipe.training.descent import Descent
+from recpipe.training.descent import Descent, Solving
 from recpipe.training.settings import Schedule
 
 
@@ -44,7 +44,7 @@ class State:
     epoch: the last one done. told: every report so far, in order. seconds: spent up to the last checkpoint, if any.
     """
 
-    descent: Descent
+    descent: Descent | Solving
     numbers: np.random.Generator
     best: Best
     epoch: int = 0
@@ -52,7 +52,7 @@ class State:
     seconds: float = 0.0
 
     @classmethod
-    def at_first(cls, descent: Descent, run: Run) -> State:
+    def at_first(cls, descent: Descent | Solving, run: Run) -> State:
         return cls(descent, run.random(), Best.at_first(descent.network))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -60,8 +60,7 @@ class State:
         held = {f"best.{name}": tensor for name, tensor in self.best.weights.items()}
         if self.best.epoch != self.epoch:
             held |= {f"network.{name}": tensor for name, tensor in self.descent.network.state_dict().items()}
-        for index, moments in self.descent.optimizer.state_dict()["state"].items():
-            held |= {f"optimizer.{index}.{name}": tensor for name, tensor in moments.items()}
+        held |= {f"optimizer.{name}": tensor for name, tensor in self.descent.moments().items()}
         held["random.cpu"] = torch.get_rng_state()
         if self.descent.device == "cuda":
             held["random.cuda"] = torch.cuda.get_rng_state()
@@ -85,22 +84,14 @@ class State:
         self.best = Best(_under("best.", tensors), figures["best_epoch"], figures["best_valid"])
         self.descent.at_once = figures["at_once"]
         self.descent.network.load_state_dict(_under("network.", tensors) or self.best.weights)
-        self._restore_optimizer(_under("optimizer.", tensors))
+        self.descent.restore(_under("optimizer.", tensors))
         self.numbers.bit_generator.state = figures["numbers"]
         torch.set_rng_state(tensors["random.cpu"])
         if self.descent.device == "cuda":
             torch.cuda.set_rng_state(tensors["random.cuda"])
 
-    def _restore_optimizer(self, moments: dict[str, Tensor]) -> None:
-        held: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in moments.items():
-            index, _, moment = name.partition(".")
-            held.setdefault(int(index), {})[moment] = tensor
-        optimizer = self.descent.optimizer
-        optimizer.load_state_dict({"state": held, "param_groups": optimizer.state_dict()["param_groups"]})
 
-
-def identity(descent: Descent, schedule: Schedule, run: Run) -> str:
+def identity(descent: Descent | Solving, schedule: Schedule, run: Run) -> str:
     """Equal where one training could go on from the other's state: network, schedule, run and libraries."""
     shapes = {name: [str(tensor.dtype), *tensor.shape] for name, tensor in descent.network.state_dict().items()}
     run_of = {"seed": run.seed, "epochs": run.epochs, "device": run.device}

@@ -16,7 +16,7 @@ from recpipe.training.descent import Descent, Learner
 from recpipe.training.journal import Journal
 from recpipe.training.loop import learn, seeded
 from recpipe.training.settings import Schedule
-from recpipe_tests.settings_for_tests import ITERATIVE, tiny_recipe
+from recpipe_tests.settings_for_tests import BY_GRADIENTS, tiny_recipe
 from recpipe_tests.test_model_contract import few_ratings
 
 ROWS, WIDTH = 21, 4
@@ -142,7 +142,7 @@ def test_the_size_that_fitted_survives_a_kill(tmp_path: Path) -> None:
     assert sum("note" in numbers for numbers in reports) == 1
 
 
-@pytest.mark.parametrize("model", ITERATIVE)
+@pytest.mark.parametrize("model", BY_GRADIENTS)
 def test_every_recipe_learns_in_parts_what_it_learns_in_whole_batches(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

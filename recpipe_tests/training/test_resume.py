@@ -117,7 +117,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
 
 
 def test_every_iterative_recipe_is_tried() -> None:
-    assert {"mf", "bpr", "neumf", "multi_vae", "lightgcn", "gru4rec", "sasrec"} <= set(ITERATIVE)
+    assert {"mf", "bpr", "ials", "neumf", "multi_vae", "lightgcn", "gru4rec", "sasrec"} <= set(ITERATIVE)
 
 
 def test_only_what_the_last_checkpoint_did_not_have_is_learned_again(tmp_path: Path) -> None:
