@@ -51,9 +51,9 @@ ANELLI: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """What the table calls a model: its recipe and settings.
 
-iALS: a confidence of 1 + 6.38 on what was watched and a penalty of 0.0495 are these, divided by 6.38 and with the scores
-scaled so that the target is 1 again. BPR: of its parameters the authors' repository gives the size alone; the others
-are ours. SLIM: there the neighbours are cut off after the fit, here before it.
+iALS: a confidence of 1 + 6.38 on what was watched and a penalty of 0.0495 are these, divided by 6.38 and with
+the scores scaled so that the target is 1 again. BPR: of its parameters the authors' repository gives the size
+alone; the others are ours. SLIM: there the neighbours are cut off after the fit, here before it.
 """
 ANELLI_DATA = Preparation(min_rating=4, min_user_events=10, min_item_events=10, repeats="first")
 SHOWN = ("ndcg@10", "recall@10", "ndcg@20", "recall@20", "ndcg@50", "recall@50")
