@@ -7,14 +7,17 @@ Every figure is kept in benchmarks/measured/ml100k.jsonl as soon as it is there;
 so that the peer's long trainings need not run again. Remove lines, or give another `--figures`, to measure anew.
 General models: `ratio_random`, one split and one training a seed; at test a user is known by the training part alone,
 as for the peer, in a last column by the validation part too. Sequential models: `leave_one_out`; of the peer one epoch
-is timed. Seconds are CPU seconds of the process: machines are shared. Memory: of ours what the fit takes above what
-the process held before, of the peer the whole process at its peak.
+is timed. Seconds are CPU seconds of the process: machines are shared. Memory: the whole process at its peak, with the
+libraries that it loads. Every figure is of a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -60,6 +63,11 @@ def parts_of(interactions: Interactions, strategy: str, seed: int) -> Parts:
     return strategy_from(settings | ({"seed": seed} if strategy == "ratio_random" else {})).split(interactions)
 
 
+def split_of(model: str) -> str:
+    """What a model is measured on."""
+    return "leave_one_out" if model in SEQUENTIAL else "ratio_random"
+
+
 def ours(model: str, parts: Parts, seed: int) -> dict[str, Any]:
     """Fit with early stopping on the validation part, then measure on the test part."""
     recipe = Project.here().recipe(model)
@@ -67,6 +75,7 @@ def ours(model: str, parts: Parts, seed: int) -> dict[str, Any]:
     run = Run(seed=seed, report=journal.report, validate=validator(parts.valid, f"ndcg@{CUT_OFF}"))
     with Measured() as measured:
         scorer = recipe.fit(TrainingSet(parts.train), run)
+    peak = peak_memory_mb()
     known = parts.test
     metrics = evaluate(scorer, known, parts.train, (CUT_OFF,)).means()
     as_peer = evaluate(TrainOnly(scorer, parts.train), known, parts.train, (CUT_OFF,)).means()
@@ -80,7 +89,25 @@ def ours(model: str, parts: Parts, seed: int) -> dict[str, Any]:
         "epochs": len(journal.epochs),
         "epoch_seconds": float(np.median([row["seconds"] for row in journal.epochs])) if journal.epochs else None,
         "split": parts.digest(),
+        "peak_memory_mb": peak,
     }
+
+
+def apart(given: argparse.Namespace, model: str, seed: int) -> Figure:
+    """`ours` in a process of its own, whose peak memory is then its own, as the peer's is."""
+    words = [sys.executable, __file__, "--data", str(given.data), "--work", str(given.work)]
+    words += ["--threads", str(given.threads), "--measure", model, str(seed)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{model}: {done.stderr[-2000:]}")
+    figure: Figure = json.loads(done.stdout.splitlines()[-1])
+    return figure
+
+
+def peak_memory_mb() -> float:
+    """MiB, of this process since it began."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
 
 
 @dataclass(frozen=True)
@@ -171,6 +198,7 @@ def main() -> None:
     words.add_argument("--models", nargs="+", default=[*GENERAL, *FURTHER, *SEQUENTIAL])
     words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
     words.add_argument("--peer-script", type=Path)
+    words.add_argument("--measure", nargs=2, metavar=("MODEL", "SEED"), help=argparse.SUPPRESS)
     words.add_argument("--only-peer", action="store_true", help="leave ours for another call")
     words.add_argument("--only-tables", action="store_true", help="measure nothing, write what is known")
     words.add_argument("--threads", type=int, default=1)
@@ -182,15 +210,20 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
     interactions = prepare(read(given.data).ratings, Preparation()).interactions
+    if given.measure:
+        model, seed = given.measure[0], int(given.measure[1])
+        print(json.dumps(ours(model, parts_of(interactions, split_of(model), seed), seed)))
+        return
     figures = Figures(given.figures)
     peer = Peer(given.peer_python, given.peer_script, given.threads, given.limit) if given.peer_python else None
     for seed in [] if given.only_tables else given.seeds:
         random, last = (parts_of(interactions, strategy, seed) for strategy in ("ratio_random", "leave_one_out"))
         for model in given.models:
-            split, parts = ("leave_one_out", last) if model in SEQUENTIAL else ("ratio_random", random)
+            split = split_of(model)
+            parts = last if split == "leave_one_out" else random
             if not given.only_peer:
                 key = {"who": "ours", "model": model, "on": split, "seed": seed}
-                figures.once(key, partial(ours, model, parts, seed))
+                figures.once(key, partial(apart, given, model, seed))
             if peer and PEERS.get(model):
                 folder = given.work / f"seed{seed}" / f"ml{seed}"
                 key = {"who": "peer", "model": PEERS[model], "on": split, "seed": seed}
