@@ -18,6 +18,7 @@ VOCABULARY: dict[str, str] = {
     "min_neighbours": "neighbours below which no prediction is made from them",
     "nearest": "whether neighbours are the nearest that have the film scored, or the nearest overall",
     "nearest_of": "whether the nearest films are kept for each film watched or for each film scored",
+    "negative_weight": "weight in the loss of all films not watched, where what was watched weighs 1",
     "negatives": "sampled films not watched, for each film watched",
     "neighbours": "most similar rows kept for each row",
     "parts": "which parts of the network are there",

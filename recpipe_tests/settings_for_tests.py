@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
 
 TINY_OF: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
+    "enmf": {"batch_size": 16, "learning_rate": 0.05},
     "multi_vae": {"batch_size": 32},
     "neumf": {"layers": (16, 8)},
 }
