@@ -22,6 +22,7 @@ from recpipe.training.batches import Batch, Stream, Streams
 from recpipe.training.costs import learned, ranking, users_stream
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
+from recpipe.training.watched import Watched
 
 
 @final
@@ -69,12 +70,7 @@ class Enmf(GradientRecipe):
 
 
 class EnmfNetwork(Learner):
-    """p [n_users × embedding], q [n_items × embedding], h [embedding], and the films of each user as a CSR matrix has
-    them: `starts` [n_users + 1] into `films`.
-    """
-
-    starts: Tensor
-    films: Tensor
+    """p [n_users × embedding], q [n_items × embedding], h [embedding]."""
 
     def __init__(self, interactions: Interactions, recipe: Enmf) -> None:
         super().__init__()
@@ -85,27 +81,18 @@ class EnmfNetwork(Learner):
         for table in (self.users, self.items):
             nn.init.normal_(table.weight, std=0.1)
         self.weights = nn.Parameter(torch.ones(recipe.embedding_size))
-        watched = interactions.matrix()
-        self.register_buffer("starts", torch.from_numpy(watched.indptr.astype(np.int64)), persistent=False)
-        self.register_buffer("films", torch.from_numpy(watched.indices.astype(np.int64)), persistent=False)
+        self.watched = Watched(interactions)
 
     def loss(self, users: Tensor) -> Tensor:
         """users int64 [rows], each once → mean per row. In float32 also where the loop would take half of the bits:
         the second term is a sum over all films, out of which the first takes those watched."""
         with torch.autocast(users.device.type, enabled=False):
             vectors = self.dropout(self.users(users)) * self.weights  # [rows × embedding]
-            rows, films = self._watched(users)
+            rows, films = self.watched.pairs(users)
             scores = (functional.embedding(rows, vectors) * self.items(films)).sum(dim=1)
             watched = ((1 - self.negative_weight) * scores.square() - 2 * scores + 1).sum()
             everywhere = ((vectors.T @ vectors) * (self.items.weight.T @ self.items.weight)).sum()
             return (watched + self.negative_weight * everywhere) / len(users)
-
-    def _watched(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """The films of these users: row of the batch and film, int64 [pairs] each."""
-        lengths = self.starts[users + 1] - self.starts[users]
-        rows = torch.repeat_interleave(torch.arange(len(users), device=users.device), lengths)
-        firsts = self.starts[users] - (lengths.cumsum(dim=0) - lengths)
-        return rows, self.films[firsts[rows] + torch.arange(len(rows), device=users.device)]
 
     def factors(self) -> Factors:
         """The same scores as plain arrays; h lies in the users' vectors."""
