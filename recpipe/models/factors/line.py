@@ -73,9 +73,9 @@ class Line(GradientRecipe):
         nodes = self.batch_size * 2 * (1 + self.negatives)
         step = FLOAT * nodes * (6 * self.embedding_size + 16)
         seconds = shape.n_events * 2 * (1 + self.negatives) * (2e-7 + 5e-9 * size)
-        seconds += shape.n_events / self.batch_size * 3e-9 * parameters
+        seconds += shape.n_events / self.batch_size * 6e-9 * parameters
         one_way = pairs_stream(shape)
-        stream = StreamCost(2 * one_way.kept, one_way.kept + one_way.building)
+        stream = StreamCost(1.5 * one_way.kept, one_way.kept + one_way.building)
         return learned(parameters, step, BLAS + ranking(shape), stream, seconds)
 
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recpipe.costs import FLOAT, LONG, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
 from recpipe.data.interactions import Interactions, LongArray
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
@@ -77,10 +77,10 @@ class Simplex(GradientNetworkRecipe):
         of_pair = 4 * LONG + (4 * FLOAT * self.embedding_size if self.pooling == "attention" else 0)
         step = FLOAT * self.batch_size * (6 * negatives + 12 * self.embedding_size) + of_pair * pairs
         steps = shape.n_events / self.batch_size
-        seconds = shape.n_events * negatives * (2e-10 * self.embedding_size + 3e-9)
-        seconds += steps * (pairs * 1e-9 * self.embedding_size + 4e-9 * parameters)
+        seconds = shape.n_events * negatives * (3e-10 * self.embedding_size + 5e-9)
+        seconds += steps * (pairs * 2e-9 * self.embedding_size + 4e-9 * parameters)
         stream = Stream(2 * LONG * shape.n_events, 5 * LONG * shape.n_events)
-        return learned(parameters, step, ranking(shape, 5), stream, seconds)
+        return learned(parameters, step, BLAS + ranking(shape, 5), stream, seconds)
 
 
 class SimplexNetwork(nn.Module):
