@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from recpipe.data.interactions import FloatArray, Histories
+from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe
 from recpipe.scoring.networks import device_of, network_from, score_in_blocks, weights_of
 
@@ -17,9 +17,10 @@ BLOCK = 256
 
 @dataclass(frozen=True, eq=False)
 class HistoryNetwork:
-    """score = net(history).
+    """score = net(history), or net(history, user).
 
-    network: a module with `scores(history: float32 [rows × n_items], binary) -> [rows × n_items]`.
+    network: a module with `scores(history: float32 [rows × n_items], binary) -> [rows × n_items]`. Where it has
+    `knows_users = True` it is given users as well, int64 [rows], `NEWCOMER` for all that training has not seen.
     """
 
     network: Any
@@ -33,7 +34,11 @@ class HistoryNetwork:
         device = device_of(self.network)
 
         def score(rows: Histories) -> torch.Tensor:
-            return self.network.scores(torch.from_numpy(rows.matrix().toarray()).to(device))
+            history = torch.from_numpy(rows.matrix().toarray()).to(device)
+            if not getattr(self.network, "knows_users", False):
+                return self.network.scores(history)
+            known = np.where(rows.users < self.n_users, rows.users, NEWCOMER).astype(np.int64)
+            return self.network.scores(history, torch.from_numpy(known).to(device))
 
         return score_in_blocks(self.network, score, users, BLOCK)
 

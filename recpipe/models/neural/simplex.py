@@ -1,0 +1,191 @@
+"""SimpleX: a user's own vector and the history's, compared by cosine, against many films not watched.
+
+Mao, Zhu, Wang, Dai, Dong, Xiao and He, "SimpleX: A Simple and Strong Baseline for Collaborative Filtering" (CIKM 2021).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, final
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
+from recpipe.data.interactions import Interactions, LongArray
+from recpipe.data.training_set import TrainingSet
+from recpipe.recipe import Run
+from recpipe.scoring.history_network import HistoryNetwork
+from recpipe.training.batches import Batch, Streams
+from recpipe.training.batches import Stream as BatchStream
+from recpipe.training.costs import Stream, learned, ranking
+from recpipe.training.loop import Learner, learn, seeded
+from recpipe.training.settings import GradientNetworkRecipe
+from recpipe.training.watched import Watched
+
+
+@final
+class Simplex(GradientNetworkRecipe):
+    """s[u, i] = cos(z[u], q[i]),  z[u] = g p[u] + (1 - g) V Σ_(j in H) a[u, j] q[j],  H the films that u watched:
+
+        loss = 1 - s[u, i] + w · mean over N of max(0, s[u, j] - m),  a mean per event (u, i), never negative.
+
+    own_share: g. pooling: "mean", a = 1 / |H|, or "attention", a = softmax over H of p[u] · tanh(K q[j] + k).
+    margin: m, below which a film not watched is left alone. negative_weight: w. negatives: the size of N.
+
+    While learning, H is without the film i that is to be found: so it is in the data that the authors train on, though
+    the paper does not say it; with it, V would learn to copy. It is taken out of the sum over H, which is formed once
+    a user and batch. Scored is with the latest history, so that films watched since training count; g is 0 for
+    people whom training has not seen, and an empty history scores 0 everywhere.
+
+    Departures: N is drawn once a batch, without replacement, for all of its events, and what a user has watched is left
+    out of that user's mean: one product of matrices where the authors look up rows × negatives vectors. AdamW, whose
+    decoupled decay stands for their L2 penalty. No biases, which the paper lacks and some of their settings have.
+    """
+
+    embedding_size: int = Field(default=64, ge=1)
+    negatives: int = Field(default=200, ge=1)
+    negative_weight: float = Field(default=10.0, gt=0.0)
+    margin: float = Field(default=0.4, ge=-1.0, le=1.0)
+    own_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    pooling: Literal["mean", "attention"] = "mean"
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+
+    def network(self, n_users: int, n_items: int) -> SimplexNetwork:
+        """Untrained."""
+        return SimplexNetwork(n_users, n_items, self)
+
+    def fit(self, train: TrainingSet, run: Run) -> HistoryNetwork:
+        """Each example is one event."""
+        with seeded(run):
+            learner = SimplexLearner(self.network(train.n_users, train.n_items), train.interactions, self)
+        batches = events_and_others(train.interactions, self.batch_size, self.negatives)
+        return learn(
+            learner, batches, lambda fitted: HistoryNetwork(fitted.network, train.n_items, train.n_users),
+            self.schedule, run,
+        )  # fmt: skip
+
+    def cost(self, shape: Shape) -> Cost:
+        """A vector a user and a film; in a step, six numbers for each pair of an event and a negative, twelve vectors
+        an event, and a few numbers for each film that a user of the batch watched; with attention, four vectors."""
+        parameters = self.parameter_count(shape)
+        negatives = min(self.negatives, shape.n_items)
+        users = min(self.batch_size, shape.n_users)
+        pairs = users * shape.n_events / max(1, shape.n_users)
+        of_pair = 4 * LONG + (4 * FLOAT * self.embedding_size if self.pooling == "attention" else 0)
+        step = FLOAT * self.batch_size * (6 * negatives + 12 * self.embedding_size) + of_pair * pairs
+        steps = shape.n_events / self.batch_size
+        seconds = shape.n_events * negatives * (3e-10 * self.embedding_size + 5e-9)
+        seconds += steps * (pairs * 2e-9 * self.embedding_size + 4e-9 * parameters)
+        stream = Stream(2 * LONG * shape.n_events, 5 * LONG * shape.n_events)
+        return learned(parameters, step, BLAS + ranking(shape, 5), stream, seconds)
+
+
+class SimplexNetwork(nn.Module):
+    """p [n_users × size], q [n_items × size], V [size × size], and for attention K [size × size] and k [size]."""
+
+    knows_users: ClassVar[bool] = True
+
+    def __init__(self, n_users: int, n_items: int, recipe: Simplex) -> None:
+        super().__init__()
+        size = recipe.embedding_size
+        self.own_share = recipe.own_share
+        self.users, self.items = nn.Embedding(n_users, size), nn.Embedding(n_items, size)
+        for table in (self.users, self.items):
+            nn.init.normal_(table.weight, std=0.1 / size**0.5)
+        self.value = nn.Linear(size, size, bias=False)
+        self.key = nn.Linear(size, size) if recipe.pooling == "attention" else None
+
+    def keys(self) -> Tensor | None:
+        """tanh(K q + k) of all films, [n_items × size], where there is attention."""
+        return None if self.key is None else torch.tanh(self.key(self.items.weight))
+
+    def scores(self, history: Tensor, users: Tensor) -> Tensor:
+        """history [rows × n_items], binary; users int64 [rows], -1 for newcomers → cosines [rows × n_items]."""
+        known = (users >= 0).float()[:, None]
+        own, weights, keys = self.users(users.clamp(min=0)) * known, history, self.keys()
+        if keys is not None:
+            logits = (own @ keys.T).masked_fill(history == 0, -torch.inf)
+            weights = torch.softmax(logits, dim=1).nan_to_num()  # nothing watched: no weights
+        pooled = weights @ self.items.weight / weights.sum(dim=1, keepdim=True).clamp(min=1e-9)
+        share = self.own_share * known
+        vectors = share * own + (1 - share) * self.value(pooled)
+        return functional.normalize(vectors) @ functional.normalize(self.items.weight).T
+
+
+class SimplexLearner(Learner):
+    """The network and the histories that it learns from."""
+
+    def __init__(self, network: SimplexNetwork, interactions: Interactions, recipe: Simplex) -> None:
+        super().__init__()
+        self.network = network
+        self.recipe = recipe
+        self.dropout = nn.Dropout(recipe.dropout)
+        self.watched = Watched(interactions)
+
+    def loss(self, users: Tensor, films: Tensor, others: Tensor) -> Tensor:
+        """users, films int64 [rows]: events; others int64 [1 × negatives], of all rows → mean per row."""
+        distinct, rows = users.unique(return_inverse=True)
+        vectors = functional.normalize(self.dropout(self._vectors(distinct, rows, films)))
+        found = (vectors * functional.normalize(self.network.items(films))).sum(dim=1).float()
+        cosines = (vectors @ functional.normalize(self.network.items(others[0])).T).float()
+        counts = ~self._seen(distinct, others[0])[rows]
+        excess = functional.relu(cosines - self.recipe.margin) * counts
+        means = excess.sum(dim=1) / counts.sum(dim=1).clamp(min=1)
+        return (1 - found + self.recipe.negative_weight * means).mean()
+
+    def _vectors(self, distinct: Tensor, rows: Tensor, films: Tensor) -> Tensor:
+        """z of the events, [rows × size], without the film that is to be found. rows: places in `distinct`."""
+        owners, watched = self.watched.pairs(distinct)
+        lengths, own = self.watched.lengths(distinct), self.network.users(distinct)
+        weights, of_films = self._weights(own, owners, watched, rows, films)
+        items = self.network.items.weight
+        sums = functional.embedding_bag(
+            watched, items, lengths.cumsum(dim=0) - lengths, mode="sum", per_sample_weights=weights
+        )
+        totals = torch.zeros(len(distinct), device=items.device).index_add(0, owners, weights)
+        left = totals[rows] - of_films
+        several = lengths[rows] > 1
+        pooled = (sums[rows] - of_films[:, None] * self.network.items(films)) / torch.where(several, left, 1.0)[:, None]
+        share = self.recipe.own_share
+        return share * own[rows] + (1 - share) * self.network.value(pooled * several[:, None])
+
+    def _weights(
+        self, own: Tensor, owners: Tensor, watched: Tensor, rows: Tensor, films: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """a before it is divided by its sum: of each film watched, and of the film to be found of each row."""
+        keys = self.network.keys()
+        if keys is None:
+            return torch.ones(len(watched), device=own.device), torch.ones(len(films), device=own.device)
+        logits = (own[owners] * keys[watched]).sum(dim=1).float()
+        largest = torch.zeros(len(own), device=own.device).scatter_reduce(0, owners, logits.detach(), "amax")
+        of_films = (own[rows] * keys[films]).sum(dim=1).float()
+        return (logits - largest[owners]).exp(), (of_films - largest[rows]).exp()
+
+    def _seen(self, distinct: Tensor, others: Tensor) -> Tensor:
+        """Whether each user watched each of `others`, bool [distinct × negatives]."""
+        owners, watched = self.watched.pairs(distinct)
+        columns = torch.full((self.network.items.num_embeddings,), -1, device=others.device)
+        columns[others] = torch.arange(len(others), device=others.device)
+        drawn = columns[watched]
+        seen = torch.zeros(len(distinct), len(others), dtype=torch.bool, device=others.device)
+        seen[owners[drawn >= 0], drawn[drawn >= 0]] = True
+        return seen
+
+
+def events_and_others(interactions: Interactions, batch_size: int, negatives: int) -> Streams:
+    """(users int64 [rows], films int64 [rows], others int64 [1 × negatives]): events, and films for all of them, each
+    once, of all films uniformly; fewer where there are fewer films."""
+    size = min(negatives, interactions.n_items)
+
+    def epoch(numbers: np.random.Generator) -> BatchStream:
+        def batch(rows: LongArray) -> Batch:
+            users, films = (column[rows].astype(np.int64) for column in (interactions.users, interactions.items))
+            others = numbers.choice(interactions.n_items, size, replace=False)[None].astype(np.int64)
+            return torch.from_numpy(users), torch.from_numpy(films), torch.from_numpy(others)
+
+        return BatchStream(numbers.permutation(len(interactions)), batch_size, batch)
+
+    return epoch
