@@ -27,6 +27,7 @@ TINY: dict[str, Any] = {
 TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
     "ease": {"regularization": 20.0},
+    "logistic_mf": {"batch_size": 8, "learning_rate": 0.03},
     "multi_vae": {"batch_size": 32},
     "neumf": {"layers": (16, 8)},
     "slim_elastic": {"regularization": 0.05},
