@@ -29,6 +29,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
+    "logistic_mf": {"batch_size": 8, "learning_rate": 0.03},
     "multi_vae": {"batch_size": 32},
     "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},

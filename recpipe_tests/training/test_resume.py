@@ -92,6 +92,7 @@ def small(model: str, **changes: Any) -> Recipe:
 VARIANTS: list[tuple[str, dict[str, Any], int]] = [
     *((model, {}, 4) for model in ITERATIVE),
     ("bpr", {"sampling": "popularity"}, 3),
+    ("logistic_mf", {"negatives": 4}, 3),
     ("gru4rec", {"loss": "bpr_max", "negatives": 4}, 3),
     ("sasrec", {"loss": "gbce", "negatives": 4}, 3),
     ("multi_vae", {"annealing_steps": 9}, 3),
@@ -117,7 +118,7 @@ def test_a_killed_training_ends_as_if_nothing_had_happened(
 
 
 def test_every_iterative_recipe_is_tried() -> None:
-    assert {"mf", "bpr", "ials", "neumf", "multi_vae", "lightgcn", "gru4rec", "sasrec"} <= set(ITERATIVE)
+    assert {"mf", "bpr", "ials", "logistic_mf", "neumf", "multi_vae", "lightgcn", "gru4rec", "sasrec"} <= set(ITERATIVE)
 
 
 def test_only_what_the_last_checkpoint_did_not_have_is_learned_again(tmp_path: Path) -> None:
