@@ -27,6 +27,7 @@ TINY: dict[str, Any] = {
 TINY_OF: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
     "multi_vae": {"batch_size": 32},
+    "nais": {"batch_size": 8, "layers": (4,), "pretraining": 0},
     "neumf": {"layers": (16, 8)},
 }
 """By recipe, where one size does not fit all."""
