@@ -31,6 +31,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
     "logistic_mf": {"batch_size": 8, "learning_rate": 0.03},
     "multi_vae": {"batch_size": 32},
+    "nais": {"batch_size": 8, "layers": (4,), "pretraining": 0},
     "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},
     "slim_elastic": {"regularization": 0.05},

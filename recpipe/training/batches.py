@@ -70,6 +70,33 @@ def user_batches(interactions: Interactions, batch_size: int) -> Streams:
     return lambda numbers: Stream(numbers.permutation(active), batch_size, batch)
 
 
+def film_batches(interactions: Interactions, batch_size: int, users_at_once: int) -> Streams:
+    """(films int64 [rows]; histories float32 [1 × users × n_items], binary and dense): one row a film.
+
+    Films in a random order in groups of about `batch_size`, users with an event in blocks of `users_at_once` at most:
+    every film meets every user once an epoch, each group each block, in any order.
+    """
+    matrix = interactions.matrix()
+    active = np.flatnonzero(np.diff(matrix.indptr))
+
+    def epoch(numbers: np.random.Generator) -> Stream:
+        groups = _about(numbers.permutation(interactions.n_items), batch_size)
+        blocks = _about(numbers.permutation(active), users_at_once)
+
+        def batch(step: LongArray) -> Batch:
+            group, block = divmod(int(step[0]), len(blocks))
+            return torch.from_numpy(groups[group]), torch.from_numpy(matrix[blocks[block]].toarray())[None]
+
+        return Stream(numbers.permutation(len(groups) * len(blocks)), 1, batch)
+
+    return epoch
+
+
+def _about(order: LongArray, size: int) -> list[LongArray]:
+    """Parts of at most `size`, about equal."""
+    return np.array_split(order, -(-len(order) // size)) if len(order) else []
+
+
 def sequence_batches(histories: Histories, max_length: int, batch_size: int, latest_only: bool = False) -> Streams:
     """(inputs int64 [rows × max_length], targets likewise): the target of a column is the film after its input.
 

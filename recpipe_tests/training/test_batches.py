@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recpipe.data.interactions import Interactions
-from recpipe.training.batches import sequence_batches, user_batches, watched_and_not
+from recpipe.training.batches import film_batches, sequence_batches, user_batches, watched_and_not
 from recpipe.training.negatives import Unseen, popularity_weights
 
 N_USERS, N_ITEMS = 7, 11
@@ -95,6 +95,20 @@ def test_every_user_with_a_film_is_one_row_an_epoch(batch_size: int) -> None:
     assert sorted(users) == [0, 2, 3]
     np.testing.assert_array_equal(histories, train.matrix().toarray()[users])
     assert histories.dtype == np.float32
+
+
+@pytest.mark.parametrize("batch_size", SIZES)
+@pytest.mark.parametrize("users_at_once", [1, 2, 100])
+def test_every_film_meets_every_user_with_a_film_once_an_epoch(batch_size: int, users_at_once: int) -> None:
+    train = events([[1, 2], [], [3], [0, 4, 4]])
+    stream = film_batches(train, batch_size, users_at_once)(np.random.default_rng(0))
+    met = []
+    for films, histories in stream:
+        assert len(films) <= batch_size
+        assert histories.shape[1] <= users_at_once
+        met += [(film, *row) for film in films.tolist() for row in histories[0].tolist()]
+    rows = train.matrix().toarray()[[0, 2, 3]].tolist()
+    assert sorted(met) == sorted((film, *row) for film in range(N_ITEMS) for row in rows)
 
 
 def test_a_target_is_the_film_after_its_input() -> None:
