@@ -5,6 +5,7 @@ VOCABULARY: dict[str, str] = {
     "annealing_steps": "optimiser steps in which the weight of a part of the loss grows from 0 to its full value",
     "based_on": "whose likeness neighbours are chosen by: users or items",
     "batch_size": "examples (users for autoencoders and sequences) in one step",
+    "biases": "whether each film has a number of its own that is added to its score",
     "calibration": "share of the overconfidence from sampled negatives that the loss takes back, 0 to 1",
     "damping": "how much less a user of many films weighs",
     "dropout": "share of units or inputs set to zero while training, 0 to 1",
