@@ -37,14 +37,16 @@ class Simplex(GradientNetworkRecipe):
     which the paper lacks (there it is 0) and the authors' settings for MovieLens 1M have: a cosine alone has no room
     for how popular a film is.
 
-    While learning, H is without the film i that is to be found: so it is in the data that the authors train on, though
-    the paper does not say it; with it, V would learn to copy. It is taken out of the sum over H, which is formed once
-    a user and batch. Scored is with the latest history, so that films watched since training count; g is 0 for
-    people whom training has not seen, and an empty history scores b.
+    While learning, H is without the film i that is to be found, as in the data that the authors prepare for Yelp and
+    Amazon; with it, V would learn to copy. It is taken out of the sum over H, which is formed once a user and batch.
+    Scored is with the latest history, so that films watched since training count. For people whom training has not
+    seen g is 0, and without any history they score b.
 
     Departures: N is drawn once a batch, without replacement, for all of its events, and what a user has watched is left
     out of that user's mean: one product of matrices where the authors look up rows × negatives vectors. AdamW, whose
-    decoupled decay stands for their L2 penalty. Their biases of users, which change no ranking, are left out.
+    decoupled decay stands for their L2 penalty. Dropout is of z before it is normalised, so that cosines stay cosines;
+    theirs comes after. Their biases of users, which change no ranking, and their third pooling, self-attention, are
+    left out.
     """
 
     embedding_size: int = Field(default=64, ge=1)
