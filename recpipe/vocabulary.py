@@ -6,6 +6,7 @@ VOCABULARY: dict[str, str] = {
     "based_on": "whose likeness neighbours are chosen by: users or items",
     "batch_size": "examples (users for autoencoders and sequences) in one step",
     "beta": "exponent of a film's popularity in what its weight is divided by",
+    "biases": "whether each film has a number of its own that is added to its score",
     "calibration": "share of the overconfidence from sampled negatives that the loss takes back, 0 to 1",
     "centred": "whether the films' means are taken out of the interaction matrix first",
     "coupling": "how strongly the two copies of the weights are drawn together, as a multiple of the mean popularity",

@@ -16,6 +16,7 @@ from recpipe_tests.settings_for_tests import tiny_recipe
 
 HISTORIES = {0: [0, 2, 3], 1: [4], 2: [0, 1, 2, 3, 4, 5], 3: []}  # film 6 is nobody's
 USERS, FILMS, OTHERS = torch.tensor([0, 2, 0, 1]), torch.tensor([2, 5, 0, 4]), torch.tensor([[1, 2, 5, 4, 0]])
+BIASES = pytest.mark.parametrize("biases", [False, True])
 POOLINGS = pytest.mark.parametrize("pooling", ["mean", "attention"])
 
 
@@ -46,28 +47,35 @@ def literal_vector(learned: SimplexLearner, user: int | None, history: list[int]
     return share * own + (1 - share) * network.value.weight @ pooled
 
 
+def literal_score(learned: SimplexLearner, vector: torch.Tensor, film: int) -> torch.Tensor:
+    bias = 0.0 if learned.network.biases is None else learned.network.biases[film]
+    return cosine(vector, learned.network.items.weight[film]).nan_to_num() + bias
+
+
 def cosine(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return one @ other / (one.norm() * other.norm())
 
 
 def literal_loss(learned: SimplexLearner, without_the_film: bool = True) -> torch.Tensor:
-    items, terms = learned.network.items.weight, []
+    terms = []
     for user, film in zip(USERS.tolist(), FILMS.tolist(), strict=True):
         history = [other for other in HISTORIES[user] if other != film or not without_the_film]
         vector = literal_vector(learned, user, history)
         excess = [
-            (cosine(vector, items[other]) - learned.recipe.margin).clamp(min=0)
+            (literal_score(learned, vector, other) - learned.recipe.margin).clamp(min=0)
             for other in OTHERS[0].tolist()
             if other not in HISTORIES[user]
         ]
         mean = sum(excess) / len(excess) if excess else 0.0  # user 2 has watched them all
-        terms.append(1 - cosine(vector, items[film]) + learned.recipe.negative_weight * mean)
+        missing = (1 - literal_score(learned, vector, film)).clamp(min=0)
+        terms.append(missing + learned.recipe.negative_weight * mean)
     return torch.stack(terms).mean()
 
 
 @POOLINGS
-def test_the_loss_and_its_gradient_are_those_of_the_formula(pooling: str) -> None:
-    mine, theirs = learner(pooling=pooling), learner(pooling=pooling)
+@BIASES
+def test_the_loss_and_its_gradient_are_those_of_the_formula(pooling: str, biases: bool) -> None:
+    mine, theirs = learner(pooling=pooling, biases=biases), learner(pooling=pooling, biases=biases)
     found, expected = mine.loss(USERS, FILMS, OTHERS), literal_loss(theirs)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     found.backward()
@@ -94,14 +102,15 @@ def test_the_loss_is_never_negative_and_zero_where_the_film_is_found_and_all_oth
 
 
 @POOLINGS
-def test_scores_are_cosines_with_the_whole_history_and_newcomers_have_no_vector_of_their_own(pooling: str) -> None:
-    learned = learner(pooling=pooling)
+@BIASES
+def test_scores_see_the_whole_history_and_newcomers_have_no_vector_of_their_own(pooling: str, biases: bool) -> None:
+    learned = learner(pooling=pooling, biases=biases)
     scorer = HistoryNetwork(learned.network, 7, 4)
     for histories, known in ((interactions().histories(), True), (interactions().histories().as_newcomers(), False)):
         scores = scorer.scores(histories)
         for user, history in HISTORIES.items():
             vector = literal_vector(learned, user if known else None, history)
-            expected = [float(cosine(vector, film).nan_to_num().detach()) for film in learned.network.items.weight]
+            expected = [float(literal_score(learned, vector, film).detach()) for film in range(7)]
             np.testing.assert_allclose(scores[user], expected, rtol=1e-4, atol=1e-5)
 
 
