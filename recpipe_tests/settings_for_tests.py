@@ -28,6 +28,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
     "ease": {"regularization": 20.0},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
+    "multi_dae": {"batch_size": 32},
     "multi_vae": {"batch_size": 32},
     "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},
