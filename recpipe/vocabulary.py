@@ -1,6 +1,7 @@
 """One word an idea: every setting of every recipe is one of these, with this meaning and this unit."""
 
 VOCABULARY: dict[str, str] = {
+    "activation": "name of the function of the hidden units",
     "alpha": "weight of one part of a loss or an exponent, as the recipe's paper uses it",
     "annealing_steps": "optimiser steps in which the weight of a part of the loss grows from 0 to its full value",
     "based_on": "whose likeness neighbours are chosen by: users or items",

@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
 
 TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
+    "cdae": {"batch_size": 32},
     "ease": {"regularization": 20.0},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
     "multi_dae": {"batch_size": 32},
