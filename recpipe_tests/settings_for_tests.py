@@ -33,6 +33,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "multi_vae": {"batch_size": 32},
     "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},
+    "rec_vae": {"batch_size": 32, "layers": (16, 16)},
     "slim_elastic": {"regularization": 0.05},
 }
 """By recipe, where one size does not fit all."""

@@ -60,10 +60,10 @@ class MultiDae(GradientNetworkRecipe):
         )
 
     def cost(self, shape: Shape) -> Cost:
-        """A weight for each film and unit of the outermost layers, twice; in a step, ten rows of all films a user."""
+        """A weight for each film and unit of the outermost layers, twice; in a step, 24 rows of all films a user."""
         parameters = self.parameter_count(shape)
         rows = min(self.batch_size, shape.n_users)
-        step = FLOAT * rows * (10 * shape.n_items + 8 * sum(self.layers))
+        step = FLOAT * rows * (24 * shape.n_items + 8 * sum(self.layers))
         seconds = shape.n_users * 1.2e-10 * parameters + shape.n_users / max(1, rows) * 1e-9 * parameters
         return learned(parameters, step, ranking(shape, 5), users_stream(shape), seconds)
 
