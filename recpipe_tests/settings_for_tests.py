@@ -29,6 +29,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "cdae": {"batch_size": 32},
     "ease": {"regularization": 20.0},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
+    "macrid_vae": {"epochs": 15, "batch_size": 32, "prototypes": 3},
     "multi_dae": {"batch_size": 32},
     "multi_vae": {"batch_size": 32},
     "ncepl_rec": {"regularization": 50.0},
