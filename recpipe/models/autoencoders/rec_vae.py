@@ -88,8 +88,8 @@ class RecVae(GradientNetworkRecipe):
         )
 
     def cost(self, shape: Shape) -> Cost:
-        """An encoder, a decoder, and the old encoder at half, for it has neither gradient nor moments; in a step, ten rows
-        of all films and of all layers a user.
+        """An encoder, a decoder, and the old encoder at half, for it has neither gradient nor moments; in a step, ten
+        rows of all films and of all layers a user.
         """
         decoder = (self.embedding_size + 1) * shape.n_items
         parameters = decoder + (self.parameter_count(shape) - decoder) * 3 // 4
