@@ -1,8 +1,10 @@
 """One word an idea: every setting of every recipe is one of these, with this meaning and this unit."""
 
 VOCABULARY: dict[str, str] = {
+    "activation": "name of the function of the hidden units",
     "alpha": "weight of one part of a loss or an exponent, as the recipe's paper uses it",
     "annealing_steps": "optimiser steps in which the weight of a part of the loss grows from 0 to its full value",
+    "assignment": "whether films' shares in prototypes are drawn while training, or soft",
     "based_on": "whose likeness neighbours are chosen by: users or items",
     "batch_size": "examples (users for autoencoders and sequences) in one step",
     "beta": "exponent of a film's popularity in what its weight is divided by",
@@ -11,6 +13,7 @@ VOCABULARY: dict[str, str] = {
     "centred": "whether the films' means are taken out of the interaction matrix first",
     "coupling": "how strongly the two copies of the weights are drawn together, as a multiple of the mean popularity",
     "damping": "how much less a user of many films weighs",
+    "deviation": "standard deviation of the prior",
     "dropout": "share of units or inputs set to zero while training, 0 to 1",
     "embedding_size": "length of one embedding vector",
     "epochs": "passes over the training data at most",
@@ -37,11 +40,13 @@ VOCABULARY: dict[str, str] = {
     "pooling": "how the vectors of a history become one",
     "precision": "number format of the arithmetic: float32 or float64",
     "pretraining": "epochs for which parts are trained alone first",
+    "prototypes": "kinds of films, each with a code of its own",
     "regularization": "weight of the penalty on the parameters",
     "sampling": "how negatives are drawn among the films not watched",
     "scaling": "exponent with which the penalty on a user or film grows with how often they occur",
     "shrinkage": "added to the denominator of a similarity or a weighted mean: distrust of few witnesses",
     "similarity": "name of the similarity measure",
+    "temperature": "what cosines are divided by before a softmax",
     "tolerance": "largest change of a weight in one round at which a solver stops",
     "weight_decay": "decoupled decay of the parameters in the optimiser (AdamW)",
     "weighting": "how entries of the interaction matrix are weighed before they are compared",

@@ -26,14 +26,18 @@ TINY: dict[str, Any] = {
 
 TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
+    "cdae": {"batch_size": 32},
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
     "logistic_mf": {"batch_size": 8, "learning_rate": 0.03},
+    "macrid_vae": {"epochs": 15, "batch_size": 32, "prototypes": 3},
+    "multi_dae": {"batch_size": 32},
     "multi_vae": {"batch_size": 32},
     "nais": {"batch_size": 8, "layers": (4,), "pretraining": 0},
     "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},
+    "rec_vae": {"batch_size": 32, "layers": (16, 16)},
     "slim_elastic": {"regularization": 0.05},
 }
 """By recipe, where one size does not fit all."""

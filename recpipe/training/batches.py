@@ -35,6 +35,30 @@ class Stream:
 Streams: TypeAlias = Callable[[np.random.Generator], Stream]
 
 
+@dataclass(frozen=True)
+class Phases:
+    """The passes of one epoch one after the other, each with the number of its phase as each batch's last tensor."""
+
+    passes: tuple[tuple[int, Stream], ...]
+
+    def __len__(self) -> int:
+        return sum(len(stream) for _, stream in self.passes)
+
+    def __iter__(self) -> Iterator[Batch]:
+        for phase, stream in self.passes:
+            for batch in stream:
+                yield *batch, torch.tensor(phase)
+
+
+def in_phases(streams: Streams, *passes: int) -> Callable[[np.random.Generator], Phases]:
+    """An epoch of `passes[0]` passes in phase 0, then `passes[1]` in phase 1, and so on; each pass in its own order.
+
+    The phase is the last tensor of each batch, int64, 0-d.
+    """
+    phases = [phase for phase, count in enumerate(passes) for _ in range(count)]
+    return lambda numbers: Phases(tuple((phase, streams(numbers)) for phase in phases))
+
+
 def watched_and_not(
     interactions: Interactions, batch_size: int, negatives: int, weights: LongArray | None = None
 ) -> Streams:

@@ -27,6 +27,9 @@ class Learner(nn.Module):
     """Whether a batch's loss is the mean of its parts' losses, weighed by rows, so that a batch that does not fit into
     memory may be taken in parts. False where examples of a batch are compared with each other."""
 
+    reported: ClassVar[tuple[str, ...]] = ()
+    """Buffers of one number that stand in the report of each epoch, as its last step left them."""
+
 
 class Solver(nn.Module):
     """A network some of whose weights are solved for exactly in each step, the others held: no gradient, no optimiser.

@@ -18,15 +18,22 @@ FEW_EPOCHS = 3
 """Below so many epochs nothing can be called flat."""
 ALIKE = 1e-4
 """Scores whose spread within every user is below this share of their size are nearly equal."""
+COLLAPSED = 0.1
+"""Nats of KL an example below which a code says next to nothing: it bounds from above what the code tells of them."""
 SAME_LIST = 0.95
 """The share of users with one and the same list from which on predictions have collapsed."""
 
 
 def diagnose(epochs: Sequence[dict[str, Any]]) -> list[str]:
-    """Findings on the record of epochs (`Journal.epochs`): numbers that are not finite, a flat loss, a flat score."""
+    """Findings on the record of epochs (`Journal.epochs`): numbers that are not finite, a flat loss, a flat score.
+
+    Where a network reports the KL of its posterior to the prior (`kl`, nats an example), a collapsed posterior too.
+    """
     losses = np.array([row["loss"] for row in epochs], dtype=np.float64)
     valid = np.array([row["valid"] for row in epochs if row.get("valid") is not None], dtype=np.float64)
-    return _not_finite("training loss", losses) + _not_finite("validation score", valid) + _flat(losses, valid)
+    kl = np.array([row["kl"] for row in epochs if "kl" in row], dtype=np.float64)
+    not_finite = _not_finite("training loss", losses) + _not_finite("validation score", valid)
+    return not_finite + _flat(losses, valid) + _collapsed(kl)
 
 
 def diagnose_scores(top: LongArray, scores: FloatArray) -> list[str]:
@@ -80,6 +87,16 @@ def _flat(losses: Numbers, valid: Numbers) -> list[str]:
             "does not reach the ranking"
         )
     return findings
+
+
+def _collapsed(kl: Numbers) -> list[str]:
+    if len(kl) < FEW_EPOCHS or not kl[-1] < COLLAPSED:
+        return []
+    return [
+        f"the posterior has collapsed: its KL divergence from the prior is {kl[-1]:.2g} nats an example in epoch "
+        f"{len(kl)}, so that the code says next to nothing of a history (a smaller alpha, the weight of the KL "
+        "part, or more annealing_steps)"
+    ]
 
 
 def _does_not_move(values: Numbers) -> bool:

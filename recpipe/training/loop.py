@@ -64,10 +64,11 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
     used or written is reported and does no harm.
 
     Reports after each epoch: epoch (from 1), loss (mean an example), valid (None without validation), seconds,
-    valid_seconds, examples, gradient_norm (mean a step, before clipping), peak_memory_mb. Once, where the first epoch
-    is long: predicted_epoch_seconds. Once, where the training goes on from a checkpoint: resumed_from, an epoch, and
-    then all that was reported up to there. At the end: best_epoch, best_valid, parameters, stopped, and problem where
-    there is one. note: what a person should know, where batches did not fit or checkpoints failed.
+    valid_seconds, examples, gradient_norm (mean a step, before clipping), peak_memory_mb, and what a `Learner` names in
+    `reported`. Once, where the first epoch is long: predicted_epoch_seconds. Once, where the training goes on from a
+    checkpoint: resumed_from, an epoch, and then all that was reported up to there. At the end: best_epoch, best_valid,
+    parameters, stopped, and problem where there is one. note: what a person should know, where
+    batches did not fit or checkpoints failed.
     """
     network.to(run.device)
     state = State.at_first(_descent(network, schedule, run), run)
@@ -152,7 +153,13 @@ class _Fit:
             raise ValueError("training needs at least one example; the batches of this epoch held none")
         loss_mean, norm_mean = float(total) / examples, float(norms) / steps
         seconds = time.monotonic() - clock
-        return {"loss": loss_mean, "gradient_norm": norm_mean, "seconds": seconds, "examples": examples}
+        figures = {"loss": loss_mean, "gradient_norm": norm_mean, "seconds": seconds, "examples": examples}
+        return figures | self._of_the_network()
+
+    def _of_the_network(self) -> dict[str, float]:
+        network = self.state.descent.network
+        names = network.reported if isinstance(network, Learner) else ()
+        return {name: float(getattr(network, name)) for name in names}
 
     def _step(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         descent = self.state.descent

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
-from recpipe.models.autoencoders.multi_vae import MultiVae, MultiVaeNetwork, kl_to_standard_normal
+from recpipe.models.autoencoders.multi_vae import MultiVae, MultiVaeNetwork
 from recpipe.recipe import Run
 
 HISTORY = torch.tensor([[1.0, 0, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 0, 0, 0]])
@@ -20,12 +19,6 @@ def network(**settings: object) -> MultiVaeNetwork:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         return MultiVae(**{"layers": (4,), "embedding_size": 2, "dropout": 0.0} | settings).network(3, 5)
-
-
-def test_the_kl_divergence_is_that_of_torch() -> None:
-    mean, log_variance = torch.tensor([[0.0, 1.5], [-2.0, 0.1]]), torch.tensor([[0.0, -3.0], [1.0, 0.2]])
-    expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(dim=1)
-    torch.testing.assert_close(kl_to_standard_normal(mean, log_variance), expected)
 
 
 def test_the_loss_is_the_likelihood_plus_the_weighted_kl() -> None:
@@ -43,20 +36,20 @@ def test_the_loss_is_the_likelihood_plus_the_weighted_kl() -> None:
     torch.testing.assert_close(learner.loss(HISTORY, USERS), total / 3)
 
 
-def test_the_kl_weight_grows_to_alpha_and_stays() -> None:
-    learner = network(alpha=0.2, annealing_steps=4)
-    weights = []
-    for _ in range(6):
-        weights.append(float(learner.kl_weight()))
-        learner.loss(HISTORY, USERS)
-    assert weights == pytest.approx([0.0, 0.05, 0.1, 0.15, 0.2, 0.2])
+def test_the_kl_is_reported_as_it_was_in_the_last_step() -> None:
+    learner = network()
+    learner.loss(HISTORY, USERS)
+    mean, log_variance = learner.encode(HISTORY)
+    expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(dim=1).mean()
+    torch.testing.assert_close(learner.kl, expected)
+    assert learner.reported == ("kl",)
 
 
 def test_the_kl_weight_goes_on_where_stored_weights_left_off() -> None:
     learner, again = network(annealing_steps=4), network(annealing_steps=4)
     learner.loss(HISTORY, USERS)
     again.load_state_dict(learner.state_dict())
-    assert again.kl_weight() == learner.kl_weight() > 0
+    assert again.annealing.weight() == learner.annealing.weight() > 0
 
 
 def test_scoring_takes_the_mean_and_draws_nothing() -> None:

@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from recpipe.models.autoencoders.multi_vae import MultiVae
+from recpipe.recipe import Run
 from recpipe.training.health import diagnose, diagnose_scores
 from recpipe.training.journal import Journal
+from recpipe_tests import worlds
 
 
 def record(losses: list[float], valid: list[float | None]) -> list[dict[str, Any]]:
@@ -47,6 +50,34 @@ def test_a_flat_validation_score_is_found_even_at_zero() -> None:
 
 def test_two_epochs_are_too_few_to_be_called_flat() -> None:
     assert diagnose(record([0.7, 0.7], [0.1, 0.1])) == []
+
+
+def test_a_collapsed_posterior_is_found_in_words() -> None:
+    rows = [
+        row | {"kl": kl} for row, kl in zip(record([9.0, 8.0, 7.5], [0.1, 0.2, 0.22]), [0.4, 0.2, 0.003], strict=True)
+    ]
+    (finding,) = diagnose(rows)
+    assert "posterior has collapsed" in finding and "0.003 nats" in finding and "epoch 3" in finding
+
+
+def test_a_posterior_that_tells_users_apart_or_has_hardly_begun_is_sound() -> None:
+    rows = [
+        row | {"kl": kl} for row, kl in zip(record([9.0, 8.0, 7.5], [0.1, 0.2, 0.22]), [0.02, 2.0, 5.0], strict=True)
+    ]
+    assert diagnose(rows) == []
+    assert diagnose(rows[:1]) == []
+
+
+@pytest.mark.parametrize("collapses", [True, False])
+def test_a_training_whose_posterior_collapses_has_the_finding(collapses: bool) -> None:
+    """A KL that costs a hundred times its nats is not worth any likelihood."""
+    journal = Journal()
+    recipe = MultiVae(
+        layers=(), embedding_size=4, batch_size=32, learning_rate=0.02, dropout=0.0, annealing_steps=0,
+        alpha=100.0 if collapses else 0.2,
+    )  # fmt: skip
+    recipe.fit(worlds.general().train, Run(epochs=15, report=journal.report))
+    assert any("posterior has collapsed" in finding for finding in diagnose(journal.epochs)) == collapses
 
 
 def test_different_lists_and_scores_are_sound() -> None:

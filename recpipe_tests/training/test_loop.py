@@ -138,6 +138,23 @@ def test_an_epoch_is_a_row_with_everything_that_a_person_would_ask_for() -> None
     assert reports.closing == {"best_epoch": 6, "best_valid": 5.0, "parameters": WIDTH + 1, "stopped": "epochs"}
 
 
+def test_what_a_network_wants_to_report_stands_in_the_row_of_the_epoch() -> None:
+    class Counting(Line):
+        reported: ClassVar[tuple[str, ...]] = ("steps",)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("steps", torch.zeros(()))
+
+        def loss(self, features: Tensor, targets: Tensor) -> Tensor:
+            self.steps += 1
+            return super().loss(features, targets)
+
+    reports = Reports()
+    learn(Counting(), batches, Learned.of, SCHEDULE, Run(epochs=2, report=reports))
+    assert [row["steps"] for row in reports.epochs] == [5, 10]
+
+
 def test_the_loss_of_an_epoch_is_a_mean_an_example_whatever_the_batches() -> None:
     class Frozen(Line):
         def loss(self, features: Tensor, targets: Tensor) -> Tensor:

@@ -96,6 +96,7 @@ VARIANTS: list[tuple[str, dict[str, Any], int]] = [
     ("gru4rec", {"loss": "bpr_max", "negatives": 4}, 3),
     ("sasrec", {"loss": "gbce", "negatives": 4}, 3),
     ("multi_vae", {"annealing_steps": 9}, 3),
+    ("macrid_vae", {"annealing_steps": 9, "assignment": "drawn"}, 3),
     ("neumf", {"pretraining": 3}, 2),  # in the first part's own training
     ("neumf", {"pretraining": 3}, 5),  # in the second's
     ("neumf", {"pretraining": 3}, 9),  # in that of the whole

@@ -5,7 +5,7 @@ Liang, Krishnan, Hoffman and Jebara, "Variational Autoencoders for Collaborative
 
 from __future__ import annotations
 
-from itertools import pairwise
+from typing import ClassVar, final
 
 import torch
 from pydantic import Field
@@ -16,6 +16,7 @@ from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.history_network import HistoryNetwork
+from recpipe.training.autoencoding import Annealing, dense, drawn, kl_to_standard_normal
 from recpipe.training.batches import user_batches
 from recpipe.training.costs import learned, ranking, users_stream
 from recpipe.training.loop import Learner, learn, seeded
@@ -23,6 +24,7 @@ from recpipe.training.losses import multinomial
 from recpipe.training.settings import GradientNetworkRecipe
 
 
+@final
 class MultiVae(GradientNetworkRecipe):
     """Liang et al. 2018. x is a user's binary history, x' = dropout(x / |x|₂), the encoder has tanh between its layers:
 
@@ -71,17 +73,21 @@ class MultiVae(GradientNetworkRecipe):
 
 
 class MultiVaeNetwork(Learner):
-    """Encoder n_items → layers → (μ, log σ²), decoder z → reversed layers → n_items."""
+    """Encoder n_items → layers → (μ, log σ²), decoder z → reversed layers → n_items.
 
-    steps: Tensor
+    kl: KL(N(μ, σ²) ‖ N(0, 1)) of the last batch, a mean per row.
+    """
+
+    reported: ClassVar[tuple[str, ...]] = ("kl",)
+    kl: Tensor
 
     def __init__(self, n_items: int, recipe: MultiVae) -> None:
         super().__init__()
-        self.recipe = recipe
         self.dropout = nn.Dropout(recipe.dropout)
-        self.encoder = _tanh_layers((n_items, *recipe.layers, 2 * recipe.embedding_size))
-        self.decoder = _tanh_layers((recipe.embedding_size, *recipe.layers[::-1], n_items))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.encoder = dense((n_items, *recipe.layers, 2 * recipe.embedding_size))
+        self.decoder = dense((recipe.embedding_size, *recipe.layers[::-1], n_items))
+        self.annealing = Annealing(recipe.alpha, recipe.annealing_steps)
+        self.register_buffer("kl", torch.zeros(()))
 
     def encode(self, history: Tensor) -> tuple[Tensor, Tensor]:
         """history [rows × n_items], binary → μ and log σ², each [rows × embedding_size]; zeros are served too."""
@@ -100,28 +106,6 @@ class MultiVaeNetwork(Learner):
         Each call is one step of β.
         """
         mean, log_variance = self.encode(history)
-        sample = mean + torch.randn_like(mean) * torch.exp(0.5 * log_variance)
-        weight = self.kl_weight()
-        self.steps += 1
-        return multinomial(self.decoder(sample), history) + weight * kl_to_standard_normal(mean, log_variance).mean()
-
-    def kl_weight(self) -> Tensor:
-        """β of this step, 0-d."""
-        progress = self.steps / self.recipe.annealing_steps if self.recipe.annealing_steps else self.steps + 1.0
-        return self.recipe.alpha * progress.clamp(max=1.0)
-
-
-def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_variance)) ‖ N(0, 1)) summed over the columns: [rows × size] twice → [rows]."""
-    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(dim=1)
-
-
-def _tanh_layers(widths: tuple[int, ...]) -> nn.Sequential:
-    """Linear maps with tanh between them, none after the last."""
-    modules: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        linear = nn.Linear(inputs, outputs)
-        nn.init.xavier_normal_(linear.weight)
-        nn.init.zeros_(linear.bias)
-        modules += [linear, nn.Tanh()]
-    return nn.Sequential(*modules[:-1])
+        kl = kl_to_standard_normal(mean, log_variance).mean()
+        self.kl.copy_(kl.detach())
+        return multinomial(self.decoder(drawn(mean, log_variance)), history) + self.annealing.step() * kl
