@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
+from recpipe.data.interactions import Interactions
 from recpipe.scoring.item_weights import ItemWeights
 from recpipe.scoring.nearest import sums_over_nearest, sums_over_nearest_overall
 
@@ -44,3 +45,13 @@ def test_item_weights_in_two_parts_fit_together() -> None:
     assert ItemWeights(left, right=right).right is right
     with pytest.raises(ValueError, match="a right one of 2 × 3 was wanted, one of 3 × 2 came"):
         ItemWeights(left, right=left)
+
+
+@pytest.mark.parametrize("weights", [np.eye(3, dtype=np.float32), sparse.csr_matrix(np.eye(3, dtype=np.float32))])
+def test_item_weights_may_have_biases_and_an_empty_history_scores_them(weights) -> None:
+    biases = np.array([0.5, 0.0, 2.0], dtype=np.float32)
+    users = Interactions.sorted_from(np.array([0]), np.array([1]), np.array([0]), None, 2, 3).histories()
+    scorer = ItemWeights(weights, biases)
+    assert scorer.scores(users).tolist() == [[0.5, 1.0, 2.0], [0.5, 0.0, 2.0]]
+    again = ItemWeights.from_arrays(scorer.arrays(), None)
+    assert again.scores(users).tolist() == scorer.scores(users).tolist()

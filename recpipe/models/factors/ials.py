@@ -48,9 +48,9 @@ class Ials(Recipe):
     """
 
     embedding_size: int = Field(default=64, ge=1)
-    regularization: float = Field(default=0.003, gt=0.0)
-    alpha: float = Field(default=0.1, ge=0.0)
-    scaling: float = Field(default=1.0, ge=0.0)
+    regularization: float = Field(default=0.3, gt=0.0)
+    alpha: float = Field(default=0.5, gt=0.0)
+    scaling: float = Field(default=0.5, ge=0.0)
     epochs: int = Field(default=50, ge=1)
     patience: int = Field(default=5, ge=1)
 
@@ -67,16 +67,16 @@ class Ials(Recipe):
         return learn(network, lambda numbers: groups, ImplicitFactors.as_factors, schedule, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """A vector a user and a film; in a step, a group's films' vectors twice, its matrices four times and the other
-        side's vectors; each event twice as an int64, with a quarter more for padding. Time: embedding_size² an event
+        """A vector a user and a film; in a step, a group's films' vectors and its matrices and the other side's
+        vectors; each event twice as an int64, with a quarter more for padding. Time: embedding_size² an event
         and embedding_size³ a row, and what a step takes whatever its size.
         """
         size, rows = self.embedding_size, shape.n_users + shape.n_items
         longest = int(max(shape.lengths.max(initial=0), shape.counts.max(initial=0)))
         group = min(max(_CELLS, size * (longest + size)), size * (2 * shape.n_events + rows * size))
-        step = of_varying_size(FLOAT * 4 * group) + FLOAT * size * max(shape.n_users, shape.n_items)
+        step = of_varying_size(FLOAT * 2 * group) + FLOAT * size * max(shape.n_users, shape.n_items)
         groups = Stream(2.5 * LONG * shape.n_events, 4 * LONG * shape.n_events)
-        seconds = 2e-10 * size**2 * 2 * shape.n_events + rows * (3e-10 * size**3 + 2e-6)
+        seconds = 6e-11 * size**2 * 2 * shape.n_events + rows * (1e-10 * size**3 + 1e-6)
         return learned(rows * size, step, BLAS + ranking(shape), groups, seconds)
 
 

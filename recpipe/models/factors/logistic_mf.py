@@ -28,9 +28,9 @@ class LogisticMf(GradientRecipe):
 
     the paper's for one event a pair: what was watched counts `alpha` times for it, and every pair once against it.
     negatives: None takes the mean over all films of a user, as the paper's sum does, in batches of `batch_size` users
-    whose scores are one product of matrices: on MovieLens a pass over all pairs costs as much as one over the events
-    with about twenty sampled films each, and has no sampling noise. A number takes the mean over each film watched and
-    so many sampled others instead, in batches of events, for catalogues with too many pairs.
+    whose scores are one product of matrices: on MovieLens 100K that takes a third of the time of a pass over the events
+    with four sampled films each, and has no sampling noise. A number takes the mean over each film watched and so many
+    sampled others instead, in batches of events, for catalogues with too many pairs.
 
     Source: Johnson 2014, "Logistic Matrix Factorization for Implicit Feedback Data", NIPS workshop on distributed
     machine learning. Departures: users and films change together, by AdamW on batches of users, where the paper takes
