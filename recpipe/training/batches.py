@@ -97,15 +97,16 @@ def user_batches(interactions: Interactions, batch_size: int) -> Streams:
 def film_batches(interactions: Interactions, batch_size: int, users_at_once: int) -> Streams:
     """(films int64 [rows]; histories float32 [1 × users × n_items], binary and dense): one row a film.
 
-    Films in a random order in groups of about `batch_size`, users with an event in blocks of `users_at_once` at most:
-    every film meets every user once an epoch, each group each block, in any order.
+    Films in a random order in groups of `batch_size`, the last of which may be smaller; users with an event in blocks
+    of about `users_at_once`, never more. Every film meets every user once an epoch: each group each block, in any order.
     """
     matrix = interactions.matrix()
     active = np.flatnonzero(np.diff(matrix.indptr))
 
     def epoch(numbers: np.random.Generator) -> Stream:
-        groups = _about(numbers.permutation(interactions.n_items), batch_size)
-        blocks = _about(numbers.permutation(active), users_at_once)
+        films, people = numbers.permutation(interactions.n_items), numbers.permutation(active)
+        groups = np.split(films, range(batch_size, len(films), batch_size))
+        blocks = np.array_split(people, -(-len(people) // users_at_once)) if len(people) else []
 
         def batch(step: LongArray) -> Batch:
             group, block = divmod(int(step[0]), len(blocks))
@@ -114,11 +115,6 @@ def film_batches(interactions: Interactions, batch_size: int, users_at_once: int
         return Stream(numbers.permutation(len(groups) * len(blocks)), 1, batch)
 
     return epoch
-
-
-def _about(order: LongArray, size: int) -> list[LongArray]:
-    """Parts of at most `size`, about equal."""
-    return np.array_split(order, -(-len(order) // size)) if len(order) else []
 
 
 def sequence_batches(histories: Histories, max_length: int, batch_size: int, latest_only: bool = False) -> Streams:

@@ -87,14 +87,15 @@ class Nais(GradientNetworkRecipe):
         return self._learn(network, train, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """Two vectors a film; in a step, the attention's units between a batch of films and all films four times, and
-        three rows of all films a user; when scoring, two numbers for each pair of films, 1 GiB of them at most."""
+        """Two vectors a film; in a step, twice the attention's units between a batch of films and all films, and the
+        histories; when scoring, two numbers for each pair of films, 1 GiB of them at most, and a part's units. Time:
+        the units once for each block of users, and two products of all users with the pairs of films."""
         parameters = self.parameter_count(shape)
         users, films = min(USERS, shape.n_users), min(self.batch_size, shape.n_items)
         pairs = films * shape.n_items
-        step = FLOAT * (4 * self.layers[0] * pairs + 8 * pairs + 3 * users * shape.n_items + 10 * users * films)
-        at_once = self.layers[0] * shape.n_items * max(1, HIDDEN // (self.layers[0] * max(1, shape.n_items)))
-        scoring = ranking(shape, 5) + 2 * FLOAT * at_once + min(KEPT, 2 * FLOAT * shape.n_items**2)
+        step = FLOAT * (2 * self.layers[0] * pairs + 4 * pairs + users * shape.n_items + 4 * users * films)
+        units = FLOAT * max(HIDDEN, self.layers[0] * shape.n_items)
+        scoring = ranking(shape, 5) + units + min(KEPT, 2 * FLOAT * shape.n_items**2)
         blocks = -(-shape.n_users // USERS)
         a_pair = 5e-9 * self.layers[0] + 1e-10 * self.layers[0] * self.embedding_size
         seconds = shape.n_items**2 * (blocks * a_pair + 2e-10 * shape.n_users)
