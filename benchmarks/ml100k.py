@@ -49,7 +49,8 @@ FURTHER = {
     "rp3beta": None, "user_knn": None, "higher_order_ease": None, "slim_elastic": "SLIMElastic",
     "admm_slim": "ADMMSLIM", "ncepl_rec": "NCEPLRec", "ials": "implicit ALS", "logistic_mf": "implicit LogisticMF",
     "fism": "FISM", "nais": "NAIS", "conv_ncf": "ConvNCF", "dmf": "DMF", "nncf": "NNCF", "enmf": "ENMF",
-    "simplex": "SimpleX", "line": "LINE",
+    "simplex": "SimpleX", "line": "LINE", "multi_dae": "MultiDAE", "cdae": "CDAE", "rec_vae": "RecVAE",
+    "macrid_vae": "MacridVAE",
 }  # fmt: skip
 PEERS = {model: peer for model, peer in (GENERAL | FURTHER).items() if peer}
 SEQUENTIAL = {"gru4rec": "GRU4Rec", "sasrec": "SASRec"}
