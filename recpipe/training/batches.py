@@ -74,7 +74,7 @@ def film_batches(interactions: Interactions, batch_size: int, users_at_once: int
     """(films int64 [rows]; histories float32 [1 × users × n_items], binary and dense): one row a film.
 
     Films in a random order in groups of `batch_size`, the last of which may be smaller; users with an event in blocks
-    of about `users_at_once`, never more. Every film meets every user once an epoch: each group each block, in any order.
+    of about `users_at_once`, never more. Every film meets every user once an epoch: each group each block.
     """
     matrix = interactions.matrix()
     active = np.flatnonzero(np.diff(matrix.indptr))
