@@ -30,7 +30,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
-    "logistic_mf": {"batch_size": 8, "learning_rate": 0.03},
+    "logistic_mf": {"batch_size": 8, "learning_rate": 0.03, "weight_decay": 0.5},
     "macrid_vae": {"epochs": 15, "batch_size": 32, "prototypes": 3},
     "multi_dae": {"batch_size": 32},
     "multi_vae": {"batch_size": 32},

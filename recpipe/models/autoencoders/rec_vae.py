@@ -60,7 +60,7 @@ class RecVae(GradientNetworkRecipe):
     batch_size: int = Field(default=500, ge=1)
     learning_rate: float = Field(default=5e-4, gt=0.0)
     embedding_size: int = Field(default=200, ge=1)
-    layers: tuple[PositiveInt, ...] = Field(default=(600,) * 5, min_length=1)
+    layers: tuple[PositiveInt, ...] = Field(default=(600, 600, 600, 600, 600), min_length=1)
     dropout: float = Field(default=0.5, ge=0.0, lt=1.0)
     alpha: float = Field(default=0.005, ge=0.0)
 
