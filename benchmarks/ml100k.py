@@ -160,12 +160,14 @@ def table(figures: list[Figure], models: dict[str, str | None]) -> Iterator[str]
 
 
 def further_table(figures: list[Figure], models: dict[str, str | None]) -> Iterator[str]:
-    """As `table`, with peak memory; how many runs each mean is of stands with the peer's name."""
+    """As `table`, with peak memory, of what was measured; with the peer's name stands how many runs its mean is of."""
     yield ("| model | the peer's (runs) | NDCG@10 ours | of the peer | Recall@10 ours | of the peer | CPU s ours "
            "| of the peer | MiB ours | of the peer |")  # fmt: skip
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for model, peer_model in models.items():
         own, other = of(figures, "ours", model, "ratio_random"), of(figures, "peer", peer_model, "ratio_random")
+        if not own:
+            continue
         cut = [row["unfinished"] for row in other if "unfinished" in row]
         seconds = f"> {max(cut):.0f}" if cut else mean(other, "cpu_seconds")
         yield (f"| `{model}` | {f'{peer_model} ({len(other)})' if peer_model else '–'} "
