@@ -46,7 +46,7 @@ VOCABULARY: dict[str, str] = {
     "scaling": "exponent with which the penalty on a user or film grows with how often they occur",
     "shrinkage": "added to the denominator of a similarity or a weighted mean: distrust of few witnesses",
     "similarity": "name of the similarity measure",
-    "temperature": "what cosines are divided by before a softmax",
+    "temperature": "what cosines are divided by before they become probabilities",
     "tolerance": "largest change of a weight in one round at which a solver stops",
     "weight_decay": "decoupled decay of the parameters in the optimiser (AdamW)",
     "weighting": "how entries of the interaction matrix are weighed before they are compared",

@@ -20,7 +20,8 @@ class HistoryNetwork:
     """score = net(history), or net(history, user).
 
     network: a module with `scores(history: float32 [rows × n_items], binary) -> [rows × n_items]`. Where it has
-    `knows_users = True` it is given users as well, int64 [rows], `NEWCOMER` for all that training has not seen.
+    `knows_users = True` it is given users as well, int64 [rows], `NEWCOMER` for all that training has not seen. Where
+    it has `reads_ratings = True` the row holds the latest rating of each film.
     """
 
     network: Any
@@ -32,9 +33,11 @@ class HistoryNetwork:
     def scores(self, users: Histories) -> FloatArray:
         """float32 [rows × n_items]; a row without films is asked with a row of zeros."""
         device = device_of(self.network)
+        reads_ratings = getattr(self.network, "reads_ratings", False)
 
         def score(rows: Histories) -> torch.Tensor:
-            history = torch.from_numpy(rows.matrix().toarray()).to(device)
+            watched = rows.rating_matrix() if reads_ratings else rows.matrix()
+            history = torch.from_numpy(watched.toarray()).to(device)
             if not getattr(self.network, "knows_users", False):
                 return self.network.scores(history)
             known = np.where(rows.users < self.n_users, rows.users, NEWCOMER).astype(np.int64)
