@@ -7,12 +7,12 @@ from typing import ClassVar, Literal, final
 import numpy as np
 from pydantic import Field
 from scipy import sparse
-from scipy.linalg import cho_factor, cho_solve
 
 from recpipe.costs import BLAS, DOUBLE, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.item_weights import ItemWeights, compact
+from recpipe.training.gram import lower_inverse, mirror_lower
 
 _MOST_ROUNDS = 1000
 
@@ -111,10 +111,11 @@ class AdmmSlim(Recipe):
 
 
 def _inverse(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
-    """(gram + diag)⁻¹ of a symmetric matrix, by Cholesky's factors; `gram` is overwritten."""
+    """(gram + diag)⁻¹ of a symmetric matrix; `gram` is overwritten."""
     gram[np.diag_indices_from(gram)] += diagonal
-    factors = cho_factor(gram, overwrite_a=True, check_finite=False)
-    return np.asarray(cho_solve(factors, np.eye(len(gram), dtype=gram.dtype), overwrite_b=True, check_finite=False))
+    inverse = lower_inverse(gram.T)  # symmetric: its transpose is itself, in the order that LAPACK wants
+    mirror_lower(inverse)
+    return np.ascontiguousarray(inverse)
 
 
 def _largest(values: np.ndarray) -> float:
