@@ -2,8 +2,8 @@
 
     python benchmarks/operations.py --work WORK --out docs/operations.md
 
-Writes the sample as a delivery, builds eleven models on it, each cut to a few epochs, then starts `dagster dev`, changes
-one thing after the other, waits until nothing is due and nothing runs, and lists what ran. At the end a night comes,
+Writes the sample as a delivery, builds eleven models on it, each cut to a few epochs, then starts `dagster dev`,
+changes one thing after the other, waits until nothing is due and nothing runs, and lists what ran. At the end a night comes,
 with a model that cannot be trained, and a webhook on loopback receives the alarm. About 25 minutes of two free cores.
 """
 
@@ -34,19 +34,8 @@ from recpipe.instance import dagster_home
 from recpipe.settings import PACKAGE, Project
 from recpipe.upkeep import due
 
-ELEVEN = [
-    "bpr",
-    "ease",
-    "gru4rec",
-    "item_knn",
-    "knn_basic",
-    "lightgcn",
-    "mf",
-    "multi_vae",
-    "neumf",
-    "popularity",
-    "sasrec",
-]
+ELEVEN = ["bpr", "ease", "gru4rec", "item_knn", "knn_basic", "lightgcn", "mf", "multi_vae", "neumf", "popularity",
+          "sasrec"]  # fmt: skip
 EPOCHS = 2
 LOOK_EVERY = 5
 QUIET_LOOKS = 3
