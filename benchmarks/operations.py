@@ -3,8 +3,9 @@
     python benchmarks/operations.py --work WORK --out docs/operations.md
 
 Writes the sample as a delivery, builds eleven models on it, each cut to a few epochs, then starts `dagster dev`,
-changes one thing after the other, waits until nothing is due and nothing runs, and lists what ran. At the end a night comes,
-with a model that cannot be trained, and a webhook on loopback receives the alarm. About 25 minutes of two free cores.
+changes one thing after the other, waits until nothing is due and nothing runs, and lists what ran. At the end a night
+comes, with a model that cannot be trained, and a webhook on loopback receives the alarm. About 25 minutes of two free
+cores.
 """
 
 from __future__ import annotations
