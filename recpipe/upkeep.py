@@ -62,12 +62,25 @@ def _needs(lineage: Lineage, node: Node) -> list[Node]:
 
 
 def due(project: Project) -> Due:
-    """What automation makes next. Artifacts whose settings cannot be used are left, with the error."""
+    """What automation makes next. Artifacts whose settings cannot be used are left, with the error.
+
+    Settings may change in the middle of a look: what was walked by the old ones and judged by the new ones does not
+    count. An ensemble would be due before its new member, and made again after it.
+    """
     lineage = Lineage(project)
+    while True:
+        line = kept(lineage)
+        found = _due_of(lineage, line)
+        if not found.nodes or kept(lineage) == line:
+            return found
+
+
+def _due_of(lineage: Lineage, line: list[Node]) -> Due:
+    """What is due of these artifacts, upstream first."""
     nodes: set[Node] = set()
     left: dict[Node, str] = {}
     waiting: set[Node] = set()
-    for node in kept(lineage):
+    for node in line:
         needs = _needs(lineage, node)
         if any(need in waiting for need in needs):
             waiting.add(node)

@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 import yaml
 
+from recpipe import upkeep
 from recpipe.lineage import Lineage, Node
 from recpipe.upkeep import ATTEMPTS, begin_attempt, due
 
@@ -189,3 +190,20 @@ def test_what_was_made_since_the_tick_began_is_not_made_again(built, planner, se
     seen_before_its_run_ended = Due(frozenset({Node("trained_model", "mf|holdout"), Node("ensemble")}), {})
     monkeypatch.setattr(automation, "_due", lambda tick: seen_before_its_run_ended)
     assert settle(built) == []
+
+
+def test_a_member_that_joins_in_the_middle_of_a_look_is_trained_before_the_ensemble(built, monkeypatch):
+    """The line is walked by one ensemble.yaml and what is stale told by the next: that look must not count."""
+    (built.conf / "models" / "narrow.yaml").write_text("recipe: ease\nregularization: 50.0\n")
+    walked = []
+
+    def walk(lineage):
+        walked.append(upkeep_kept(lineage))
+        if len(walked) == 1:
+            change(built.conf / "ensemble.yaml", members=["ease", "mf", "narrow"])
+        return walked[-1]
+
+    upkeep_kept = upkeep.kept
+    monkeypatch.setattr(upkeep, "kept", walk)
+    assert due(built).nodes == {Node("trained_model", "narrow|holdout")}
+    assert len(walked) > 1
