@@ -165,7 +165,7 @@ def _build_on(project: Project, fits: bool) -> tuple[str, list[str]]:
     wrong += [f"{name} is gone" for name in before.keys() - after.keys()]
     swept = subprocess.run([sys.executable, "-m", "recpipe", "gc"], env=told, capture_output=True, text=True)
     wrong += [] if swept.returncode == 0 else [f"gc: {swept.stderr.strip()}"]
-    wrong += [f"left over: {path}" for path in orphans(project, unfinished_trainings=not fits)]
+    wrong += [f"left over: {path}" for path in orphans(project, build_failed=not fits)]
     failed = [line.split()[1].rstrip(":") for line in said.splitlines() if line.startswith("failed ")]
     return f"| {done.returncode} | {', '.join(map(_cell, dict.fromkeys(failed))) or '–'} | {len(after)} |", wrong
 

@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from recpipe.lineage import Lineage, Node
 from recpipe.settings import Project
 from recpipe.storage import RECORD, VERSION, Record, content_digest
 from recpipe.upkeep import ATTEMPT_FILE
@@ -42,8 +43,9 @@ def differences(one: Project, other: Project) -> list[str]:
     return found
 
 
-def orphans(project: Project, *, unfinished_trainings: bool = False) -> list[str]:
-    """Files of a home that belong to nothing; checkpoints belong to something where trainings are unfinished."""
+def orphans(project: Project, *, build_failed: bool = False) -> list[str]:
+    """Files of a home that belong to nothing. Where its last build failed, checkpoints belong to unfinished trainings,
+    and the notes of attempts to artifacts of the line that could not be made: automation counts them."""
     accounted: set[Path] = set()
     for asset, partition in project.store.places():
         place = project.store.place(asset, partition)
@@ -53,12 +55,20 @@ def orphans(project: Project, *, unfinished_trainings: bool = False) -> list[str
         accounted.add(place / ATTEMPT_FILE)
     files = [path for path in project.store.root.rglob("*") if path.is_file()]
     loose = [path for path in files if not accounted & {path, *path.parents}]
-    if not unfinished_trainings:
+    if build_failed:
+        loose = [path for path in loose if not (path.name == ATTEMPT_FILE and _is_of_the_line(project, path.parent))]
+    else:
         loose += [path for path in (project.home / "checkpoints").rglob("*") if path.is_file()]
     loose += [path for path in project.home.iterdir() if path.name not in TOP]
     loose += [path for part in ("raw", "docs", "memory") for path in (project.home / part).rglob(".*")]
     loose += sorted(project.claims.glob("*.json"))
     return sorted(str(path.relative_to(project.home)) for path in loose)
+
+
+def _is_of_the_line(project: Project, place: Path) -> bool:
+    """Whether the folder is the place of an artifact that this project makes."""
+    asset, *partition = place.relative_to(project.store.root).parts
+    return Lineage(project).has(Node(asset, "|".join(partition) or None))
 
 
 def folder_of(project: Project, record: Record) -> Path:

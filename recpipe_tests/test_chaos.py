@@ -51,6 +51,16 @@ def test_what_is_not_whole_is_found(built, built_once, benchmarks):
         read_all(built)
 
 
+def test_the_note_of_an_attempt_belongs_to_an_artifact_of_the_line_that_could_not_be_made(built, benchmarks):
+    from standing import orphans
+
+    for place in ("trained_model/mf/full", "trained_model/nobody/full"):
+        (built.store.root / place).mkdir(parents=True)
+        (built.store.root / place / "attempt.json").write_text("{}")
+    assert len(orphans(built)) == 2
+    assert orphans(built, build_failed=True) == ["artifacts/trained_model/nobody/full/attempt.json"]
+
+
 def test_moments_lie_all_over_the_line_in_its_order_and_are_the_same_for_a_seed(benchmarks):
     from killing import Step, moments
 
