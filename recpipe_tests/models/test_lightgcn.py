@@ -9,7 +9,7 @@ from scipy import sparse
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
-from recpipe.models.graphs.lightgcn import Lightgcn, LightgcnNetwork, normalised_adjacency
+from recpipe.models.graphs.lightgcn import Lightgcn, LightgcnNetwork
 from recpipe.recipe import Run
 
 WATCHED = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.float32)  # user 2 and film 3 have no edge
@@ -27,12 +27,6 @@ def dense_adjacency() -> torch.Tensor:
         weight = 1 / np.sqrt(WATCHED[user].sum() * WATCHED[:, film].sum())
         adjacency[user, 3 + film] = adjacency[3 + film, user] = float(weight)
     return adjacency
-
-
-def test_the_adjacency_is_normalised_by_both_degrees() -> None:
-    found = normalised_adjacency(sparse.csr_matrix(WATCHED))
-    assert found.layout == torch.sparse_csr
-    torch.testing.assert_close(found.to_dense(), dense_adjacency())
 
 
 @pytest.mark.parametrize("layers", [0, 1, 3])

@@ -6,10 +6,6 @@ He, Deng, Wang, Li, Zhang and Wang, "LightGCN: Simplifying and Powering Graph Co
 
 from __future__ import annotations
 
-import warnings
-from typing import Any
-
-import numpy as np
 import torch
 from pydantic import Field
 from scipy import sparse
@@ -21,8 +17,8 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.graph import Graph, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
-from recpipe.training.losses import bpr
 from recpipe.training.settings import GradientRecipe
 
 
@@ -53,12 +49,12 @@ class Lightgcn(GradientRecipe):
 
     def cost(self, shape: Shape) -> Cost:
         """A vector a node; in a step, four more of each on the way forth and four back, and three a row of the batch;
-        the graph has two edges an event, an index and a weight each, and about
-        three int64 an event stay from its making.
+        the graph has two entries an event, two indices and a weight each, and
+        about three int64 an event stay from its making.
         """
         nodes = shape.n_users + shape.n_items
         parameters = nodes * self.embedding_size
-        graph = (2 * (LONG + FLOAT) + 3 * LONG) * shape.n_events
+        graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
         step = graph + FLOAT * (8 * parameters + 9 * self.batch_size * self.embedding_size)
         products = 2 * self.layers * 2 * shape.n_events * self.embedding_size
         seconds = shape.n_events / self.batch_size * (4e-10 * products + 4e-9 * parameters) + 5e-7 * shape.n_events
@@ -68,71 +64,24 @@ class Lightgcn(GradientRecipe):
 class LightgcnNetwork(Learner):
     """Nodes are the users, then the films. `initial`: [nodes × embedding_size]."""
 
-    adjacency: Tensor
-
     def __init__(self, watched: sparse.csr_matrix, recipe: Lightgcn) -> None:
         """watched: binary [n_users × n_items]."""
         super().__init__()
         self.recipe = recipe
-        self.n_users, self.n_items = watched.shape
+        self.graph = Graph(watched)
         self.initial = nn.Parameter(torch.randn(sum(watched.shape), recipe.embedding_size) * 0.1)
-        self.register_buffer("adjacency", normalised_adjacency(watched), persistent=False)
 
     def propagated(self) -> Tensor:
         """E, the mean over the layers: [nodes × embedding_size]."""
-        layer = total = self.initial
-        for _ in range(self.recipe.layers):
-            layer = _SymmetricProduct.apply(self.adjacency, layer)
-            total = total + layer
-        return total / (self.recipe.layers + 1)
+        layers = self.graph.layers(self.initial, self.recipe.layers)
+        return sum(layers[1:], start=layers[0]) / len(layers)
 
     def loss(self, users: Tensor, films: Tensor) -> Tensor:
         """users int64 [rows]; films int64 [rows × 2], one watched and one not → mean per row."""
-        nodes = torch.cat((users[:, None], films + self.n_users), dim=1)  # [rows × 3]
-        of_users, of_watched, of_others = self.propagated()[nodes].unbind(dim=1)
-        ranking = bpr((of_users * of_watched).sum(dim=1), (of_users * of_others).sum(dim=1))
-        penalty = self.initial[nodes].square().sum() / (2 * len(users))
-        return ranking + self.recipe.regularization * penalty
+        nodes = self.graph.triples(users, films)
+        return ranking_with_penalty(self.propagated(), self.initial, nodes, self.recipe.regularization)
 
     def factors(self) -> Factors:
         """The scorer of the current embeddings."""
         embeddings = self.propagated().detach().cpu().numpy()
-        return Factors(embeddings[: self.n_users], embeddings[self.n_users :])
-
-
-def normalised_adjacency(watched: sparse.csr_matrix) -> Tensor:
-    """Binary [n_users × n_items] → D^(−½) A D^(−½), sparse CSR float32 [nodes × nodes]; lone nodes get zeros."""
-    adjacency = sparse.block_array([[None, watched], [watched.T, None]], format="csr")
-    degrees = adjacency.sum(axis=1)
-    scale = np.divide(1.0, np.sqrt(degrees), out=np.zeros(len(degrees)), where=degrees > 0)
-    rows = np.repeat(np.arange(len(degrees)), np.diff(adjacency.indptr))
-    weights = (scale[rows] * scale[adjacency.indices]).astype(np.float32)
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Sparse CSR tensor support is in beta"
-        )  # the product alone is used, and tested
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(adjacency.indptr.astype(np.int64)),
-            torch.from_numpy(adjacency.indices.astype(np.int64)),
-            torch.from_numpy(weights),
-            size=adjacency.shape,
-            check_invariants=True,
-        )
-
-
-class _SymmetricProduct(torch.autograd.Function):
-    """Sparse × dense where the sparse matrix is symmetric: the gradient is the same product.
-
-    Autograd alone would transpose the sparse matrix at every step, which costs twenty times the product itself.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, symmetric: Tensor, dense: Tensor) -> Tensor:
-        """[nodes × nodes], [nodes × size] → [nodes × size]."""
-        ctx.symmetric = symmetric
-        return symmetric @ dense
-
-    @staticmethod
-    def vjp(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
-        """Of the result → of the arguments: none for the matrix, [nodes × size] for the dense one."""
-        return None, ctx.symmetric @ gradient.contiguous()
+        return Factors(embeddings[: self.graph.n_users], embeddings[self.graph.n_users :])

@@ -1,0 +1,48 @@
+"""The graph of users and films against dense matrices: three users, four films, one of each without an edge."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import sparse
+
+from recpipe.training.graph import Graph, symmetric_product
+
+WATCHED = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.float32)
+USERS, FILMS = WATCHED.nonzero()
+
+
+def dense(weights: np.ndarray) -> torch.Tensor:
+    """weights [edges] → symmetric [7 × 7]."""
+    matrix = torch.zeros(7, 7)
+    for user, film, weight in zip(USERS, FILMS, weights, strict=True):
+        matrix[user, 3 + film] = matrix[3 + film, user] = float(weight)
+    return matrix
+
+
+def test_the_adjacency_is_normalised_by_both_degrees() -> None:
+    found = Graph(sparse.csr_matrix(WATCHED)).adjacency
+    assert found.layout == torch.sparse_csr
+    expected = 1 / np.sqrt(WATCHED.sum(axis=1)[USERS] * WATCHED.sum(axis=0)[FILMS])
+    torch.testing.assert_close(found.to_dense(), dense(expected))
+
+
+def test_other_weights_for_the_edges_stand_in_both_directions() -> None:
+    graph = Graph(sparse.csr_matrix(WATCHED))
+    weights = torch.tensor([1.0, 2.0, 0.0, 4.0])
+    torch.testing.assert_close(graph.weighed(weights[graph.edges]).to_dense(), dense(weights.numpy()))
+
+
+def test_layers_are_the_powers_of_the_adjacency() -> None:
+    graph, nodes = Graph(sparse.csr_matrix(WATCHED)), torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
+    adjacency = graph.adjacency.to_dense()
+    for power, layer in enumerate(graph.layers(nodes, 3)):
+        torch.testing.assert_close(layer, torch.linalg.matrix_power(adjacency, power) @ nodes)
+
+
+def test_the_gradient_of_the_product_is_the_dense_one() -> None:
+    adjacency = Graph(sparse.csr_matrix(WATCHED)).adjacency
+    first, again = (torch.arange(14.0).reshape(7, 2).requires_grad_() for _ in range(2))
+    symmetric_product(adjacency, first).square().sum().backward()
+    (adjacency.to_dense() @ again).square().sum().backward()
+    torch.testing.assert_close(first.grad, again.grad)
