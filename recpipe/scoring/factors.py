@@ -9,6 +9,7 @@ import numpy as np
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe, UnknownUsers
+from recpipe.scoring.folding import FoldIn
 from recpipe.scoring.products import row_by_row
 
 
@@ -17,14 +18,15 @@ class Factors:
     """score[user, i] = user_factors[user] · item_factors[i] + item_biases[i].
 
     user_factors: float32 [n_users × embedding]. item_factors: float32 [n_items × embedding]. item_biases: float32
-    [n_items] or None. newcomer_factors: float32 [embedding], the vector that stands for everybody unknown; where None,
-    newcomers are refused.
+    [n_items] or None. newcomer_factors: float32 [embedding], the vector that stands for everybody unknown. fold_in: how
+    the vector of somebody unknown follows from the history at hand. Without either, newcomers are refused.
     """
 
     user_factors: FloatArray
     item_factors: FloatArray
     item_biases: FloatArray | None = None
     newcomer_factors: FloatArray | None = None
+    fold_in: FoldIn | None = None
 
     optional: ClassVar[tuple[str, ...]] = ("item_biases", "newcomer_factors")
 
@@ -37,11 +39,11 @@ class Factors:
 
     @property
     def serves_newcomers(self) -> bool:
-        """Whether there is a vector that stands for them."""
-        return self.newcomer_factors is not None
+        """Whether there is a vector that stands for them, or a way to one."""
+        return self.newcomer_factors is not None or self.fold_in is not None
 
     def scores(self, users: Histories) -> FloatArray:
-        """float32 [rows × n_items]; raises `UnknownUsers` for newcomers, unless a vector stands for them."""
+        """float32 [rows × n_items]; raises `UnknownUsers` for newcomers where they are not served."""
         scores = row_by_row(self._vectors(users), self.item_factors.T)
         return scores if self.item_biases is None else scores + self.item_biases
 
@@ -49,21 +51,27 @@ class Factors:
         unknown = (users.users == NEWCOMER) | (users.users >= len(self.user_factors))
         if not unknown.any():
             return self.user_factors[users.users]
+        known = self.user_factors[np.where(unknown, 0, users.users)]
+        if self.fold_in is not None:
+            known[unknown] = self.fold_in.vectors(users.rows(np.flatnonzero(unknown)).matrix(), self.item_factors)
+            return known
         if self.newcomer_factors is None:
             raise UnknownUsers(
                 f"{int(unknown.sum())} of {len(users)} users were not seen at training, and this model has a "
                 "vector for each user that it was trained on and for nobody else: fit again with their histories in "
                 "the training part, or ask a model that scores from histories (ease, item_knn, multi_vae)"
             )
-        known = self.user_factors[np.where(unknown, 0, users.users)]
         return np.where(unknown[:, None], self.newcomer_factors, known)
 
     def arrays(self) -> dict[str, Any]:
         """The factors, and the optional vectors where there are any."""
         given = {name: getattr(self, name) for name in self.optional if getattr(self, name) is not None}
+        if self.fold_in is not None:
+            given["fold_in"] = self.fold_in.array()
         return {"user_factors": self.user_factors, "item_factors": self.item_factors, **given}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, Any], recipe: Recipe) -> Self:
         """The recipe is not needed."""
-        return cls(**arrays)
+        ways = {"fold_in": FoldIn.from_array(arrays["fold_in"])} if "fold_in" in arrays else {}
+        return cls(**arrays | ways)

@@ -123,3 +123,11 @@ def test_a_fit_reports_every_epoch_and_keeps_the_best() -> None:
     losses = [row["loss"] for row in journal.epochs]
     assert losses == sorted(losses, reverse=True)
     np.testing.assert_array_equal(best.user_factors, RECIPE.fit(watched(), Run(epochs=2)).user_factors)
+
+
+def test_a_newcomer_with_a_trained_history_gets_the_factors_of_training() -> None:
+    train = watched()
+    solver = network(train)
+    half(solver, train, 0)
+    scorer, histories = solver.as_factors(), train.interactions.histories()
+    np.testing.assert_allclose(scorer.scores(histories.as_newcomers()), scorer.scores(histories), atol=1e-5)

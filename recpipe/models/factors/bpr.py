@@ -73,4 +73,5 @@ class RankedFactors(Learner):
     def as_factors(self) -> Factors:
         """The same scores as plain arrays."""
         tables = (self.users.weight, self.items.weight, self.item_biases)
-        return Factors(*(table.detach().cpu().numpy().copy() for table in tables))
+        users, items, biases = (table.detach().cpu().numpy().copy() for table in tables)
+        return Factors(users, items, biases)

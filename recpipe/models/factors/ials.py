@@ -15,7 +15,8 @@ from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.factors import Factors
-from recpipe.training.costs import Stream, learned, of_varying_size, ranking
+from recpipe.scoring.folding import FoldIn
+from recpipe.training.costs import Stream, learned, ranking
 from recpipe.training.loop import Batch, Solver, learn, seeded
 from recpipe.training.settings import Schedule
 
@@ -43,8 +44,8 @@ class Ials(Recipe):
     Source: Hu, Koren and Volinsky 2008, "Collaborative Filtering for Implicit Feedback Datasets", ICDM, in the form of
     Rendle, Krichene, Zhang and Koren 2022, "Revisiting the Performance of iALS on Item Recommendation Benchmarks",
     RecSys: loss, ν, and initial factors N(0, 0.1² / embedding_size). Departures: none from the latter; the former's
-    confidence grows with the number of times watched, which is one here. Newcomers are refused: who is new gets factors
-    at the next fit.
+    confidence grows with the number of times watched, which is one here. Who was not there at training gets factors
+    from the history at hand, by the same formula; who was, keeps those of training.
     """
 
     embedding_size: int = Field(default=64, ge=1)
@@ -74,7 +75,7 @@ class Ials(Recipe):
         size, rows = self.embedding_size, shape.n_users + shape.n_items
         longest = int(max(shape.lengths.max(initial=0), shape.counts.max(initial=0)))
         group = min(max(_CELLS, size * (longest + size)), size * (2 * shape.n_events + rows * size))
-        step = of_varying_size(FLOAT * 2 * group) + FLOAT * size * max(shape.n_users, shape.n_items)
+        step = FLOAT * 2 * group + FLOAT * size * max(shape.n_users, shape.n_items)
         groups = Stream(2.5 * LONG * shape.n_events, 4 * LONG * shape.n_events)
         seconds = 6e-11 * size**2 * 2 * shape.n_events + rows * (1e-10 * size**3 + 1e-6)
         return learned(rows * size, step, BLAS + ranking(shape), groups, seconds)
@@ -109,7 +110,9 @@ class ImplicitFactors(Solver):
 
     def as_factors(self) -> Factors:
         """Copies, as plain arrays."""
-        return Factors(*(table.detach().cpu().numpy().copy() for table in (self.users, self.items)))
+        users, items = (table.detach().cpu().numpy().copy() for table in (self.users, self.items))
+        fold_in = FoldIn(self.recipe.alpha, self.recipe.regularization, self.recipe.scaling)
+        return Factors(users, items, fold_in=fold_in)
 
 
 def alternating(interactions: Interactions, embedding_size: int) -> list[Batch]:
