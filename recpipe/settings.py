@@ -388,6 +388,8 @@ def _explain(kind: type[BaseModel], path: Path, problem: Any) -> str:
         return f"{path}: {key}: no such setting{nearest(key, list(kind.model_fields))}"
     if problem["type"] == "missing":
         return f"{path}: {key}: is missing"
+    if not key:  # of several settings together
+        return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
     return f"{path}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}; {problem['input']!r} came"
 
 

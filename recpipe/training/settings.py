@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from recpipe.costs import Shape
 from recpipe.recipe import NetworkRecipe, Recipe
@@ -38,6 +38,17 @@ class GradientRecipe(Recipe):
     learning_rate: float = Field(default=1e-3, gt=0.0)
     weight_decay: float = Field(default=0.0, ge=0.0)
     patience: int = Field(default=10, ge=1)
+
+    @model_validator(mode="after")
+    def _decay_converges(self) -> Self:
+        shrunk = self.learning_rate * self.weight_decay
+        if shrunk >= 2:
+            raise ValueError(
+                f"learning_rate {self.learning_rate:g} × weight_decay {self.weight_decay:g} is {shrunk:g}: each step "
+                f"multiplies the weights by {1 - shrunk:g}, which diverges whatever the data; keep the product "
+                "below 2, and as a rule far below 1"
+            )
+        return self
 
     @property
     def schedule(self) -> Schedule:

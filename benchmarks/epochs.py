@@ -1,0 +1,134 @@
+"""Seconds an epoch, the peer's and ours, one after the other on the same machine: docs/benchmarks.md's table `epochs`.
+
+    python benchmarks/epochs.py --data ml-100k=ml-100k.zip --data ml-1m=ml-1m.zip --work WORK \
+        --out docs/benchmarks.md --peer-python PEER/bin/python --peer-script recbole_peer.py
+
+`ratio_random`; CPU seconds of one thread, without validation, for `--epochs` epochs and divided by them. Ours: the
+settings of conf/models with the peer's default batch of 2048 events, except that autoencoders keep their own batch of
+users: the peer's 2048 are one step an epoch on ml-100k. The peer: its default settings. Its time is that of its fit
+alone; ours has the making of the graph and of the batches in it.
+Each figure is kept in benchmarks/measured/epochs.jsonl and is not measured again while it stands there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from figures import KEPT, Figure, Figures, write_between
+from peer import Peer, Unfinished, write_parts
+
+from recpipe.data.parts import Parts
+from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.readers import read
+from recpipe.data.splitting import strategy_from
+from recpipe.data.training_set import TrainingSet
+from recpipe.measuring import Measured
+from recpipe.recipe import Run
+from recpipe.settings import Project
+
+PEERS = {
+    "multi_dae": "MultiDAE", "multi_vae": "MultiVAE", "cdae": "CDAE", "rec_vae": "RecVAE", "macrid_vae": "MacridVAE",
+    "lightgcn": "LightGCN", "ngcf": "NGCF", "gcmc": "GCMC", "spectral_cf": "SpectralCF", "dgcf": "DGCF", "sgl": "SGL",
+    "ncl": "NCL",
+}  # fmt: skip
+BY_USERS = ("multi_dae", "multi_vae", "cdae", "rec_vae", "macrid_vae")
+BATCH = 2048
+
+
+def ours(model: str, parts: Parts, epochs: int) -> Figure:
+    """CPU seconds an epoch of a fit without validation."""
+    recipe = Project.here().recipe(model)
+    if model not in BY_USERS:
+        recipe = type(recipe)(**recipe.model_dump() | {"batch_size": BATCH})
+    with Measured() as measured:
+        recipe.fit(TrainingSet(parts.train), Run(seed=1, epochs=epochs))
+    return {"epoch_cpu_seconds": round(measured.cpu_seconds / epochs, 3), "epochs": epochs}
+
+
+def of_peer(peer: Peer, model: str, parts: Parts, folder: Path, epochs: int) -> Figure:
+    """Of the process's CPU seconds the share of its time that was the fit, an epoch."""
+    write_parts(parts, folder)
+    started = time.perf_counter()
+    try:
+        told = peer.run(model, folder, epochs=epochs, eval_step=0, seed=1)
+    except Unfinished:
+        return {"unfinished": peer.limit / epochs, "epochs": epochs}
+    except RuntimeError as error:
+        return {"failed": str(error).strip().splitlines()[-1][:120]}
+    share = told["fit_s"] / (time.perf_counter() - started)
+    return {"epoch_cpu_seconds": round(told["process_cpu_seconds"] * share / epochs, 3), "epochs": epochs}
+
+
+def table(figures: list[Figure]) -> Iterator[str]:
+    """Markdown: a row a model, for each data set our seconds, the peer's and their share."""
+    names = list(dict.fromkeys(row["data"] for row in figures))
+    yield "| model |" + "".join(f" {name}: ours | of the peer | share |" for name in names)
+    yield "|---|" + "---|---|---|" * len(names)
+    shares: dict[str, list[float]] = {name: [] for name in names}
+    for model, peer_model in PEERS.items():
+        cells = []
+        for name in names:
+            own, other = (_of(figures, who, called, name) for who, called in (("ours", model), ("peer", peer_model)))
+            seconds, theirs = own.get("epoch_cpu_seconds"), other.get("epoch_cpu_seconds", other.get("unfinished"))
+            share = seconds / theirs if seconds and theirs else None
+            shares[name] += [share] if share else []
+            bound = ">" if "unfinished" in other else ""
+            cells += [_said(seconds), other.get("failed", bound + _said(theirs)), _said(share)]
+        if any(cell != "–" for cell in cells):
+            yield f"| `{model}` | {' | '.join(cells)} |"
+    yield "| median share |" + "".join(f" | | {_said(float(np.median(found)))} |" for found in shares.values() if found)
+
+
+def _of(figures: list[Figure], who: str, model: str, data: str) -> Figure:
+    return next((row for row in figures if (row["who"], row["model"], row["data"]) == (who, model, data)), {})
+
+
+def _said(number: float | None) -> str:
+    return "–" if number is None else f"{number:.2f}"
+
+
+def main() -> None:
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="folder or zip")
+    words.add_argument("--work", type=Path, required=True, help="a folder for the peer's files")
+    words.add_argument("--out", type=Path, help="the page whose table is replaced")
+    words.add_argument("--figures", type=Path, default=KEPT / "epochs.jsonl", help="lines measured before, new ones")
+    words.add_argument("--models", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="MODEL")
+    words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
+    words.add_argument("--peer-script", type=Path)
+    words.add_argument("--epochs", type=int, default=2)
+    words.add_argument("--limit", type=int, default=900, help="CPU seconds after which a run of the peer is ended")
+    words.add_argument("--threads", type=int, default=1)
+    given = words.parse_args()
+    os.environ["OMP_NUM_THREADS"] = str(given.threads)
+    import torch
+
+    torch.set_num_threads(given.threads)
+    figures = Figures(given.figures)
+    for pair in given.data:
+        name, path = pair.split("=", 1)
+        parts = _parts(Path(path))
+        for model in given.models:
+            figures.once({"who": "ours", "model": model, "data": name}, partial(ours, model, parts, given.epochs))
+            if given.peer_python:
+                peer = Peer(given.peer_python, given.peer_script, given.threads, given.limit)
+                told = partial(of_peer, peer, PEERS[model], parts, given.work / name, given.epochs)
+                figures.once({"who": "peer", "model": PEERS[model], "data": name}, told)
+    if given.out:
+        write_between(given.out, "epochs", list(table(figures.all())))
+
+
+def _parts(path: Path) -> Parts:
+    settings: dict[str, Any] = {"strategy": "ratio_random", "seed": 1}
+    return strategy_from(settings).split(prepare(read(path).ratings, Preparation()).interactions)
+
+
+if __name__ == "__main__":
+    main()
