@@ -48,10 +48,17 @@ GENERAL = {
 FURTHER = {
     "rp3beta": None, "user_knn": None, "higher_order_ease": None, "slim_elastic": "SLIMElastic",
     "admm_slim": "ADMMSLIM", "ncepl_rec": "NCEPLRec", "ials": "implicit ALS", "logistic_mf": "implicit LogisticMF",
-    "fism": "FISM", "nais": "NAIS", "conv_ncf": "ConvNCF", "dmf": "DMF", "nncf": "NNCF", "enmf": "ENMF",
-    "simplex": "SimpleX", "line": "LINE", "multi_dae": "MultiDAE", "cdae": "CDAE", "rec_vae": "RecVAE",
-    "macrid_vae": "MacridVAE",
+    "fism": "FISM", "nais": "NAIS", "neumf, GMF alone": None, "neumf, MLP alone": None, "neumf, pretrained": None,
+    "conv_ncf": "ConvNCF", "dmf": "DMF", "nncf": "NNCF", "enmf": "ENMF", "simplex": "SimpleX", "line": "LINE",
+    "multi_dae": "MultiDAE", "cdae": "CDAE", "rec_vae": "RecVAE", "macrid_vae": "MacridVAE", "ngcf": "NGCF",
+    "gcmc": "GCMC", "spectral_cf": "SpectralCF", "dgcf": "DGCF", "sgl": "SGL", "ncl": "NCL",
 }  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {
+    "neumf, GMF alone": {"parts": "gmf"},
+    "neumf, MLP alone": {"parts": "mlp"},
+    "neumf, pretrained": {"pretraining": 20},
+}
+"""A model with other settings than its YAML's, by what the table calls it: its name stands before the comma."""
 PEERS = {model: peer for model, peer in (GENERAL | FURTHER).items() if peer}
 SEQUENTIAL = {"gru4rec": "GRU4Rec", "sasrec": "SASRec"}
 IMPLICIT = Path(__file__).with_name("implicit_peer.py")
@@ -71,7 +78,8 @@ def split_of(model: str) -> str:
 
 def ours(model: str, parts: Parts, seed: int) -> dict[str, Any]:
     """Fit with early stopping on the validation part, then measure on the test part."""
-    recipe = Project.here().recipe(model)
+    shipped = Project.here().recipe(model.partition(",")[0])
+    recipe = type(shipped)(**shipped.model_dump() | VARIANTS.get(model, {}))
     journal = Journal()
     run = Run(seed=seed, report=journal.report, validate=validator(parts.valid, f"ndcg@{CUT_OFF}"))
     with Measured() as measured:
