@@ -56,7 +56,7 @@ def figure(model: str, parts: Parts, seed: int, time_budget: float) -> Figure:
 
 def table(figures: list[Figure]) -> Iterator[str]:
     """Markdown: a row a model, means over its seeds, the published figure beside."""
-    yield "| model (seeds) | Recall@10 | MRR@10 | NDCG@10 | published | Hit@10 | epochs | ended by | CPU s | valid MRR@10 |"
+    yield "| model (seeds) | Recall@10 | MRR@10 | NDCG@10 | published | Hit@10 | epochs | ended | CPU s | valid MRR |"
     yield "|---|---|---|---|---|---|---|---|---|---|"
     for model in PUBLISHED:
         rows = [row for row in figures if row["model"] == model]
