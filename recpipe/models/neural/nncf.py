@@ -111,7 +111,7 @@ class Head(nn.Module):
 
     def _scores(self, units: Tensor) -> Tensor:
         straight, hidden = units.split(self.split, dim=-1)
-        return straight.sum(dim=-1) + self.rest(hidden).sum(dim=-1)  # of one number or, for a part not there, of none
+        return straight.sum(dim=-1) + self.rest(hidden).sum(dim=-1)  # each of one number, or of none: a part not there
 
 
 class NncfNetwork(nn.Module):
@@ -163,8 +163,9 @@ class NncfLearner(Learner):
         return NncfNetwork(*self._sides(self._sums()), self.head)
 
     def _sums(self) -> Tensor:
-        """Over each node's neighbours, [nodes × embedding_size]."""
-        return symmetric_product(self.adjacency, self.neighbours)
+        """Over each node's neighbours, float32 [nodes × embedding_size]."""
+        with torch.autocast("cuda", enabled=False):  # one neighbour of hundreds could not be taken out of a bfloat16
+            return symmetric_product(self.adjacency, self.neighbours)
 
     def _without(self, nodes: Tensor, taken: Tensor, sums: Tensor) -> Tensor:
         """m or n of `nodes`, int64 [rows], with one neighbour of each taken out: [rows × embedding_size]."""
