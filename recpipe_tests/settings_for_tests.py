@@ -37,7 +37,6 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "nais": {"batch_size": 8, "layers": (4,), "pretraining": 0},
     "ncepl_rec": {"regularization": 50.0},
     "neumf": {"layers": (16, 8)},
-    "nncf": {"layers": (16, 8)},
     "rec_vae": {"batch_size": 32, "layers": (16, 16)},
     "slim_elastic": {"regularization": 0.05},
 }

@@ -36,20 +36,20 @@ class Nncf(GradientNetworkRecipe):
     parts meet in hidden units alone. parts: "linear", h · z; "mlp", with ReLU after each of `layers`, as in the paper;
     or "both". alpha: α.
 
-    A film not watched is in no neighbourhood of its pair, and the film watched would be in both: what gives the answer
-    away while learning is absent from every film that could be recommended. So the pair itself is taken out of both
-    neighbourhoods while it is learned; the authors leave it in. Neighbourhoods are added up once a step for all users
-    and films, and the pair's own vectors are taken away from that.
+    A film not watched is in no neighbourhood of its pair, while the film watched would be in u's, and u in the film's:
+    that gives the answer away where it is learned, and no film to recommend has it. So the pair itself is taken out of
+    both neighbourhoods in training; the authors' code leaves it in. Neighbourhoods are added up once a step for all
+    users and films, and what stands for the pair is subtracted.
 
-    Departures: crossed neighbourhoods and the linear part, which are this project's; the paper's form is neighbourhoods
-    "joined" with parts "mlp". All direct neighbours count, where the paper takes at most 50 of them, or those of a
-    community found by Louvain's method, to have equally many. They are added up in place of a convolution of some
-    neighbours in a row and a maximum: they have no order that a kernel could look for. AdamW; the scores are logits,
-    whose order is that of the paper's sigmoid.
+    Departures: crossed neighbourhoods and the linear part are this project's; the paper has them "joined" and parts
+    "mlp". All direct neighbours count and are added up. The authors' code takes 50 of them at random, or of a community
+    found by Louvain's method, convolves each five that follow each other and keeps the maxima; but they follow in no
+    order in which a kernel could find anything, and one of width 1 would only make another a or b. No
+    dropout and no batch normalisation; AdamW; the scores are logits, whose order is that of the paper's sigmoid.
     """
 
     embedding_size: int = Field(default=64, ge=1)
-    layers: tuple[PositiveInt, ...] = Field(default=(32, 16), min_length=1)
+    layers: tuple[PositiveInt, ...] = Field(default=(8,), min_length=1)
     neighbourhoods: Literal["crossed", "joined"] = "crossed"
     parts: Literal["linear", "mlp", "both"] = "both"
     alpha: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -72,18 +72,20 @@ class Nncf(GradientNetworkRecipe):
         return learn(learner, batches, as_scorer, self.schedule, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """Two vectors a node; in a step, the graph, twelve vectors a node, and for each film of the batch six times all
-        widths that it passes; when scoring, both sides, and four times the MLP's first layer for a block of pairs.
+        """Two vectors a node; in a step eight more, eight times all widths that a film of the batch passes, and the
+        graph, an index and a weight for each of its two entries an event; when scoring, both sides of z and four times
+        the MLP's first layer for a block of pairs.
         """
         nodes = shape.n_users + shape.n_items
         parameters = 2 * nodes * self.embedding_size + self.parameter_count(shape)
         widths = 3 * self.embedding_size + sum(self.layers)
         rows = self.batch_size * (1 + self.negatives)
-        graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
-        step = graph + FLOAT * (12 * nodes * self.embedding_size + 6 * rows * widths)
+        graph = 2 * (LONG + FLOAT) * shape.n_events
+        step = graph + FLOAT * (8 * nodes * self.embedding_size + 8 * rows * widths)
         scoring = ranking(shape, 1) + 4 * FLOAT * max(PAIRS, shape.n_items) * self.layers[0]
         seconds = shape.n_events * (1 + self.negatives) * (1e-7 + 7e-9 * widths)
-        seconds += shape.n_events / self.batch_size * 1e-9 * (4 * shape.n_events * self.embedding_size + 4 * parameters)
+        products = 4 * shape.n_events * self.embedding_size
+        seconds += shape.n_events / self.batch_size * (4e-10 * products + 4e-9 * parameters)
         return learned(parameters, step, scoring, pairs_stream(shape), seconds)
 
 
