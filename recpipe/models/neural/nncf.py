@@ -44,8 +44,8 @@ class Nncf(GradientNetworkRecipe):
     Departures: crossed neighbourhoods and the linear part are this project's; the paper has them "joined" and parts
     "mlp". All direct neighbours count and are added up. The authors' code takes 50 of them at random, or of a community
     found by Louvain's method, convolves each five that follow each other and keeps the maxima; but they follow in no
-    order in which a kernel could find anything, and one of width 1 would only make another a or b. No
-    dropout and no batch normalisation; AdamW; the scores are logits, whose order is that of the paper's sigmoid.
+    order in which a kernel could find anything, and one of width 1 would only make another a or b. No dropout and no
+    batch normalisation; AdamW; the scores are logits, whose order is that of the paper's sigmoid.
     """
 
     embedding_size: int = Field(default=64, ge=1)
