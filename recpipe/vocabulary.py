@@ -30,6 +30,7 @@ VOCABULARY: dict[str, str] = {
     "nearest_of": "whether the nearest films are kept for each film watched or for each film scored",
     "negative_weight": "weight in the loss of all films not watched, where what was watched weighs 1",
     "negatives": "sampled films not watched, for each film watched",
+    "neighbourhoods": "whether neighbourhoods are crossed with the other side's vector, or joined as they are",
     "neighbours": "most similar rows kept for each row",
     "non_negative": "whether weights below zero are ruled out",
     "own_share": "share of a user's own vector in what stands for the user, 0 to 1; the rest is the history's",
