@@ -90,7 +90,7 @@ class ConvNcf(GradientNetworkRecipe):
         )
 
     def cost(self, shape: Shape) -> Cost:
-        """A vector a user and a film; in a step, for each film of the batch five times the outputs of all convolutions;
+        """A vector a user and a film; in a step, for each film of the batch four times the outputs of all convolutions;
         when scoring, three times the outputs of a block of pairs.
         """
         parameters = self.parameter_count(shape)
@@ -98,10 +98,10 @@ class ConvNcf(GradientNetworkRecipe):
         if self.parts == "product":
             cells = [0]
         rows = self.batch_size * (1 + self.negatives)
-        step = FLOAT * rows * (5 * sum(cells) + 8 * self.embedding_size)
+        step = FLOAT * rows * (4 * sum(cells) + 8 * self.embedding_size)
         scoring = ranking(shape, 1) + FLOAT * 3 * max(UNITS, cells[0])
         multiplied = sum(4 * before * after for before, after in zip(self.layers, cells[1:], strict=False))
-        a_pair = 1e-6 + 2.5e-9 * cells[0] + 2e-10 * multiplied
+        a_pair = 3e-6 + 3e-8 * cells[0] + 1e-9 * multiplied
         seconds = shape.n_events * (1 + self.negatives) * a_pair + shape.n_events / self.batch_size * 3e-9 * parameters
         return learned(parameters, step, BLAS + scoring, pairs_stream(shape), seconds)
 
