@@ -20,7 +20,8 @@ PAIRS = 2**17
 class PairNetwork:
     """score = net(user, film), for all films.
 
-    network: a module with `scores(users: int64 [rows]) -> [rows × n_items]`.
+    network: a module with `scores(users: int64 [rows]) -> [rows × n_items]`; where a pair takes more than some hundred
+    numbers, with `pairs_at_once` too, how many of them one call should be about.
     """
 
     network: Any
@@ -38,11 +39,12 @@ class PairNetwork:
                 "number alone; ask a model that serves newcomers for them"
             )
         device = device_of(self.network)
+        pairs = getattr(self.network, "pairs_at_once", PAIRS)
 
         def score(rows: Histories) -> torch.Tensor:
             return self.network.scores(torch.from_numpy(rows.users.astype(np.int64)).to(device))
 
-        return score_in_blocks(self.network, score, users, max(1, PAIRS // self.n_items))
+        return score_in_blocks(self.network, score, users, max(1, pairs // self.n_items))
 
     def arrays(self) -> dict[str, Any]:
         """The sizes and the network's state."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Literal, final
 
 import torch
@@ -20,6 +18,7 @@ from recpipe.scoring.history_network import HistoryNetwork
 from recpipe.training.batches import film_batches
 from recpipe.training.costs import learned, ranking, users_stream
 from recpipe.training.loop import Learner, learn, seeded
+from recpipe.training.pretraining import stage, what_is_left
 from recpipe.training.settings import GradientNetworkRecipe
 
 USERS = 2048
@@ -77,14 +76,9 @@ class Nais(GradientNetworkRecipe):
             network = self.network(train.n_users, train.n_items)
         if self.pretraining:
             network.attends = False
-            share = None if run.time_budget is None else run.time_budget / 3
-            report = _prefixed(run.report)
-            self._learn(network, train, replace(run, epochs=self.pretraining, time_budget=share, report=report))
+            self._learn(network, train, stage(run, "fism", self.pretraining))
             network.attends = True
-            if run.time_budget is not None:
-                spent = run.seconds_before + time.monotonic() - started
-                run = replace(run, time_budget=run.time_budget - spent)
-        return self._learn(network, train, run)
+        return self._learn(network, train, what_is_left(run, started))
 
     def cost(self, shape: Shape) -> Cost:
         """Two vectors a film; in a step, twice the attention's units between a batch of films and all films, and the
@@ -191,12 +185,3 @@ class NaisNetwork(Learner):
             hidden = of_scored.view(-1, 1) + (self.weights[:, size:] @ self.watched.T).repeat(rows, 1)
         units = hidden.relu_().view(rows, -1, len(self.watched))  # in place: the largest array by far
         return self.output.expand(rows, 1, -1).bmm(units)[:, 0]
-
-
-def _prefixed(report: Callable[..., None]) -> Callable[..., None]:
-    """Numbers of the pretraining keep apart from those of the whole."""
-
-    def prefixed(**numbers: Any) -> None:
-        report(**{f"fism_{name}": value for name, value in numbers.items()})
-
-    return prefixed

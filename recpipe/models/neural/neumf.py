@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from itertools import pairwise
-from typing import Any, Literal, final
+from typing import Literal, final
 
 import torch
 from pydantic import Field, PositiveInt
@@ -20,6 +18,7 @@ from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import watched_first
+from recpipe.training.pretraining import stage, what_is_left
 from recpipe.training.settings import GradientNetworkRecipe
 
 Part = Literal["gmf", "mlp"]
@@ -62,10 +61,7 @@ class Neumf(GradientNetworkRecipe):
         if self.pretraining and self.parts == "both":
             gmf, mlp = (self._alone(part, train, run) for part in ALONE)
             network.start_from(gmf, mlp, self.alpha)
-            if run.time_budget is not None:
-                spent = run.seconds_before + time.monotonic() - started
-                run = replace(run, time_budget=run.time_budget - spent)
-        return self._learn(network, train, run)
+        return self._learn(network, train, what_is_left(run, started))
 
     def cost(self, shape: Shape) -> Cost:
         """Two vectors a user and a film; in a step, for each film of the batch six times all widths that it passes;
@@ -83,9 +79,7 @@ class Neumf(GradientNetworkRecipe):
 
     def _alone(self, part: Part, train: TrainingSet, run: Run) -> NeumfNetwork:
         recipe = self.model_copy(update={"parts": part, "pretraining": 0})
-        share = None if run.time_budget is None else run.time_budget / 3
-        part_run = replace(run, epochs=self.pretraining, time_budget=share, report=_prefixed(run.report, part))
-        return recipe.fit(train, part_run).network
+        return recipe.fit(train, stage(run, part, self.pretraining)).network
 
     def _learn(self, network: NeumfNetwork, train: TrainingSet, run: Run) -> PairNetwork:
         batches = watched_and_not(train.interactions, self.batch_size, self.negatives)
@@ -183,12 +177,3 @@ def _table(rows: int, width: int) -> nn.Embedding:
     table = nn.Embedding(rows, width)
     nn.init.normal_(table.weight, std=0.01)  # the paper's
     return table
-
-
-def _prefixed(report: Callable[..., None], part: Part) -> Callable[..., None]:
-    """Numbers of a part's own training keep apart from those of the whole."""
-
-    def prefixed(**numbers: Any) -> None:
-        report(**{f"{part}_{name}": value for name, value in numbers.items()})
-
-    return prefixed
