@@ -48,6 +48,7 @@ VOCABULARY: dict[str, str] = {
     "similarity": "name of the similarity measure",
     "temperature": "what cosines are divided by before they become probabilities",
     "tolerance": "largest change of a weight in one round at which a solver stops",
+    "views": "what views of a graph are drawn without: edges, nodes, or other edges for each layer (a walk)",
     "weight_decay": "decoupled decay of the parameters in the optimiser (AdamW)",
     "weighting": "how entries of the interaction matrix are weighed before they are compared",
     "window_days": "length of the latest period that counts, in days",
