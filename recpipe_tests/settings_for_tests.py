@@ -37,6 +37,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "multi_vae": {"batch_size": 32},
     "nais": {"batch_size": 8, "layers": (4,), "pretraining": 0},
     "ncepl_rec": {"regularization": 50.0},
+    "ncl": {"layers": 3, "prototypes": 5, "pretraining": 2},
     "neumf": {"layers": (16, 8)},
     "rec_vae": {"batch_size": 32, "layers": (16, 16)},
     "slim_elastic": {"regularization": 0.05},

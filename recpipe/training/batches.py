@@ -59,6 +59,14 @@ def in_phases(streams: Streams, *passes: int) -> Callable[[np.random.Generator],
     return lambda numbers: Phases(tuple((phase, streams(numbers)) for phase in phases))
 
 
+def with_seeds(streams: Streams) -> Callable[[np.random.Generator], Phases]:
+    """One pass an epoch, with a number drawn for it as the last tensor of each batch, int64, 0-d.
+
+    What a loss draws once an epoch follows from that seed, which also tells it that an epoch has begun.
+    """
+    return lambda numbers: Phases(((int(numbers.integers(2**62)), streams(numbers)),))
+
+
 def watched_and_not(
     interactions: Interactions, batch_size: int, negatives: int, weights: LongArray | None = None
 ) -> Streams:

@@ -13,7 +13,8 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from recpipe.training.losses import bpr
+from recpipe.data.interactions import FloatArray
+from recpipe.training.losses import bpr, info_nce
 
 
 class Graph(nn.Module):
@@ -46,6 +47,23 @@ class Graph(nn.Module):
         """weights float32 [entries of Ã] → the sparse matrix with these in place of Ã's, on the same index."""
         return _csr(self.adjacency.crow_indices(), self.adjacency.col_indices(), weights)
 
+    def normalised(self, weights: Tensor) -> Tensor:
+        """weights float32 [pairs], none negative → D^(−½) W D^(−½) of them, D the sums of each node's weights.
+
+        On the same index as Ã; a node whose weights are all 0 has zeros.
+        """
+        users, films = self.pairs()
+        degrees = weights.new_zeros(self.n_users + self.n_items)
+        degrees = degrees.index_add(0, users, weights).index_add(0, films, weights)
+        scale = torch.where(degrees > 0, degrees.rsqrt(), 0.0)
+        return self.weighed((weights * scale[users] * scale[films])[self.edges])
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """The nodes of both ends of each pair, the user's and the film's, each int64 [pairs]."""
+        lengths = self.adjacency.crow_indices().diff()[: self.n_users]
+        users = torch.arange(self.n_users, device=lengths.device).repeat_interleave(lengths)
+        return users, self.adjacency.col_indices()[: self.n_edges]  # users' rows come first, in the order of `watched`
+
     def layers(self, nodes: Tensor, count: int, adjacency: Tensor | None = None) -> list[Tensor]:
         """nodes [nodes × size] → themselves, then Ã of them, Ã² … Ã^count; or of another symmetric matrix."""
         matrix = self.adjacency if adjacency is None else adjacency
@@ -53,6 +71,29 @@ class Graph(nn.Module):
         for _ in range(count):
             layers.append(symmetric_product(matrix, layers[-1]))
         return layers
+
+    def embeddings(self, size: int) -> nn.Parameter:
+        """A vector a node, N(0, 0.1²) as in LightGCN's code: [nodes × size]."""
+        return nn.Parameter(torch.randn(self.n_users + self.n_items, size) * 0.1)
+
+    def sides(self, nodes: Tensor) -> tuple[FloatArray, FloatArray]:
+        """nodes [nodes × size] → the users' rows and the films', for a scorer."""
+        rows = nodes.detach().cpu().numpy()
+        return rows[: self.n_users], rows[self.n_users :]
+
+    def contrasts(
+        self, views: Tensor, others: Tensor, users: Tensor, films: Tensor, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """`info_nce` of the users and of the films, each against all nodes of its side in `others`: means a row.
+
+        views, others: [nodes × size]; users, films: int64 [rows]. Who comes several times is compared once and counted
+        as often as it comes.
+        """
+        losses = []
+        for side, rows in ((slice(0, self.n_users), users), (slice(self.n_users, None), films)):
+            distinct, counts = rows.unique(return_counts=True)
+            losses.append(info_nce(views[side][distinct], others[side], distinct, counts, temperature))
+        return losses[0], losses[1]
 
     def triples(self, users: Tensor, films: Tensor) -> Tensor:
         """users int64 [rows], films int64 [rows × films] → the nodes of both, int64 [rows × (1 + films)]."""
@@ -63,6 +104,11 @@ def symmetric_product(symmetric: Tensor, dense: Tensor) -> Tensor:
     """Sparse [nodes × nodes] × dense [nodes × size], with the gradient of the dense one."""
     product: Tensor = _SymmetricProduct.apply(symmetric, dense)
     return product
+
+
+def mean_of(layers: list[Tensor]) -> Tensor:
+    """Of tensors of one shape, element by element."""
+    return sum(layers[1:], start=layers[0]) / len(layers)
 
 
 def ranking_with_penalty(final: Tensor, initial: Tensor, nodes: Tensor, regularization: float) -> Tensor:

@@ -49,3 +49,14 @@ def softmax_cross_entropy(logits: Tensor, targets: Tensor, padding: int) -> Tens
 def multinomial(logits: Tensor, histories: Tensor) -> Tensor:
     """Mean a row of -sum over its films of ln softmax(logits) (Liang et al. 2018). Both [rows × n_items]."""
     return -(functional.log_softmax(logits.float(), dim=-1) * histories).sum(dim=-1).mean()
+
+
+def info_nce(views: Tensor, candidates: Tensor, own: Tensor, counts: Tensor, temperature: float) -> Tensor:
+    """Mean of −ln softmax(cos(view, candidate) / temperature) at the candidate that is a row's own (Oord et al. 2018).
+
+    views: [rows × size]; candidates: [n × size]; own: int64 [rows]; counts: how many times each row stands in the mean,
+    [rows]. ln n where all cosines are equal.
+    """
+    cosines = functional.normalize(views, dim=1) @ functional.normalize(candidates, dim=1).T
+    each = functional.cross_entropy(cosines.float() / temperature, own, reduction="none")
+    return (each * counts).sum() / counts.sum()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recpipe.data.interactions import Interactions
-from recpipe.training.batches import film_batches, sequence_batches, user_batches, watched_and_not
+from recpipe.training.batches import film_batches, sequence_batches, user_batches, watched_and_not, with_seeds
 from recpipe.training.negatives import Unseen, popularity_weights
 
 N_USERS, N_ITEMS = 7, 11
@@ -48,6 +48,16 @@ def test_every_epoch_has_another_order_and_other_negatives_and_a_seed_fixes_them
     (repeated,) = streams(again)
     assert (first[1] != second[1]).any()
     assert (first[1] == repeated[1]).all() and (first[0] == repeated[0]).all()
+
+
+def test_an_epoch_has_one_seed_which_follows_from_the_generator() -> None:
+    streams = with_seeds(watched_and_not(some_events(), 5, 1))
+    numbers, again = np.random.default_rng(0), np.random.default_rng(0)
+    first, second, repeated = ([batch[-1] for batch in streams(source)] for source in (numbers, numbers, again))
+    assert len(first) > 1 and first[0].ndim == 0
+    assert len(set(map(int, first))) == len(set(map(int, second))) == 1
+    assert int(first[0]) != int(second[0])
+    assert first == repeated
 
 
 def test_a_film_watched_twice_is_two_rows() -> None:

@@ -33,6 +33,22 @@ def test_other_weights_for_the_edges_stand_in_both_directions() -> None:
     torch.testing.assert_close(graph.weighed(weights[graph.edges]).to_dense(), dense(weights.numpy()))
 
 
+def test_weights_are_normalised_by_their_sums_at_both_ends() -> None:
+    graph = Graph(sparse.csr_matrix(WATCHED))
+    weights = np.array([1.0, 2.0, 0.0, 4.0])
+    matrix = dense(weights)
+    sums = matrix.sum(dim=1)
+    scale = torch.where(sums > 0, 1 / sums.clamp(min=1e-9).sqrt(), 0.0)
+    found = graph.normalised(torch.from_numpy(weights).float()).to_dense()
+    torch.testing.assert_close(found, scale[:, None] * matrix * scale[None, :])
+    torch.testing.assert_close(graph.normalised(torch.ones(4)).to_dense(), graph.adjacency.to_dense())
+
+
+def test_pairs_are_in_the_order_of_the_matrix() -> None:
+    users, films = Graph(sparse.csr_matrix(WATCHED)).pairs()
+    assert (users.tolist(), (films - 3).tolist()) == (USERS.tolist(), FILMS.tolist())
+
+
 def test_layers_are_the_powers_of_the_adjacency() -> None:
     graph, nodes = Graph(sparse.csr_matrix(WATCHED)), torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
     adjacency = graph.adjacency.to_dense()

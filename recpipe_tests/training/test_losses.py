@@ -62,11 +62,22 @@ def test_multinomial_is_a_sum_over_a_rows_films_and_a_mean_over_rows() -> None:
     assert float(losses.multinomial(torch.tensor(logits), torch.tensor(histories))) == pytest.approx(expected, rel=1e-6)
 
 
+def test_info_nce_compares_cosines_and_counts_rows_as_often_as_they_come() -> None:
+    views, candidates = np.array([[3.0, 0.0], [1.0, 1.0]]), np.array([[2.0, 0.0], [0.0, 5.0], [-1.0, 0.0]])
+    cosines = np.array([[1.0, 0.0, -1.0], [0.5**0.5, 0.5**0.5, -(0.5**0.5)]]) / 0.2
+    each = np.log(np.exp(cosines).sum(axis=1)) - cosines[[0, 1], [0, 1]]
+    own, counts = torch.tensor([0, 1]), torch.tensor([3, 1])
+    found = losses.info_nce(torch.tensor(views), torch.tensor(candidates), own, counts, 0.2)
+    assert float(found) == pytest.approx((3 * each[0] + each[1]) / 4, rel=1e-6)
+
+
 @pytest.mark.parametrize("size", [1, 7])
 def test_equal_scores_cost_ln_of_the_number_of_choices(size: int) -> None:
     assert float(losses.bpr(torch.zeros(size), torch.zeros(size, 3))) == pytest.approx(math.log(2))
     assert float(losses.watched_first(torch.zeros(size, 3))) == pytest.approx(math.log(2))
+    same = torch.ones(size, 2)
     targets = torch.zeros(size, dtype=torch.int64)
+    assert float(losses.info_nce(same, same, targets, targets + 1, 0.5)) == pytest.approx(math.log(size))
     assert float(losses.softmax_cross_entropy(torch.zeros(size, 5), targets, padding=5)) == pytest.approx(math.log(5))
 
 

@@ -6,10 +6,9 @@ He, Deng, Wang, Li, Zhang and Wang, "LightGCN: Simplifying and Powering Graph Co
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
 from scipy import sparse
-from torch import Tensor, nn
+from torch import Tensor
 
 from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
 from recpipe.data.training_set import TrainingSet
@@ -17,7 +16,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
-from recpipe.training.graph import Graph, ranking_with_penalty
+from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
 
@@ -69,12 +68,11 @@ class LightgcnNetwork(Learner):
         super().__init__()
         self.recipe = recipe
         self.graph = Graph(watched)
-        self.initial = nn.Parameter(torch.randn(sum(watched.shape), recipe.embedding_size) * 0.1)
+        self.initial = self.graph.embeddings(recipe.embedding_size)
 
     def propagated(self) -> Tensor:
         """E, the mean over the layers: [nodes × embedding_size]."""
-        layers = self.graph.layers(self.initial, self.recipe.layers)
-        return sum(layers[1:], start=layers[0]) / len(layers)
+        return mean_of(self.graph.layers(self.initial, self.recipe.layers))
 
     def loss(self, users: Tensor, films: Tensor) -> Tensor:
         """users int64 [rows]; films int64 [rows × 2], one watched and one not → mean per row."""
@@ -83,5 +81,4 @@ class LightgcnNetwork(Learner):
 
     def factors(self) -> Factors:
         """The scorer of the current embeddings."""
-        embeddings = self.propagated().detach().cpu().numpy()
-        return Factors(embeddings[: self.graph.n_users], embeddings[self.graph.n_users :])
+        return Factors(*self.graph.sides(self.propagated()))
