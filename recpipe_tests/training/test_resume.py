@@ -14,7 +14,7 @@ import torch
 from recpipe.models.factors.mf import Mf
 from recpipe.models.neural import neumf
 from recpipe.recipe import Checkpoints, Recipe, Run, Scorer
-from recpipe.training import loop
+from recpipe.training import loop, pretraining
 from recpipe.training.checkpoint import Keeper, read
 from recpipe.training.journal import Journal
 from recpipe_tests.settings_for_tests import ITERATIVE, tiny_recipe
@@ -194,8 +194,8 @@ def test_a_time_budget_counts_the_seconds_of_every_training_of_a_fit(
 
     def with_a_new_clock(folder: Path, kill_at: int | None = None) -> Ended:
         clock = Clock()
-        monkeypatch.setattr(loop, "time", clock)
-        monkeypatch.setattr(neumf, "time", clock)
+        for room in (loop, neumf, pretraining):
+            monkeypatch.setattr(room, "time", clock)
         return fit(recipe, folder, kill_at, time_budget=150.0)
 
     undisturbed = with_a_new_clock(tmp_path / "one")
