@@ -119,7 +119,7 @@ def main() -> None:
             figures.once({"who": "ours", "model": model, "data": name}, partial(ours, model, parts, given.epochs))
             if given.peer_python:
                 peer = Peer(given.peer_python, given.peer_script, given.threads, given.limit)
-                told = partial(of_peer, peer, PEERS[model], parts, given.work / name, given.epochs)
+                told = partial(of_peer, peer, PEERS[model], parts, given.work / f"parts-{name}", given.epochs)
                 figures.once({"who": "peer", "model": PEERS[model], "data": name}, told)
     if given.out:
         write_between(given.out, "epochs", list(table(figures.all())))
