@@ -15,6 +15,7 @@ VOCABULARY: dict[str, str] = {
     "damping": "how much less a user of many films weighs",
     "deviation": "standard deviation of the prior",
     "dropout": "share of units or inputs set to zero while training, 0 to 1",
+    "edge_dropout": "share of the graph's edges left out in one step, 0 to 1",
     "embedding_size": "length of one embedding vector",
     "epochs": "passes over the training data at most",
     "half_life": "films after which an entry of a history weighs half when films are scored; none: all weigh the same",

@@ -111,6 +111,13 @@ def mean_of(layers: list[Tensor]) -> Tensor:
     return sum(layers[1:], start=layers[0]) / len(layers)
 
 
+def float32_product(symmetric: Tensor, dense: Tensor) -> Tensor:
+    """`symmetric_product` in float32 also where autocast would take bfloat16: not every device has a sparse product in
+    it, and what one neighbour of hundreds adds would be rounded away."""
+    with torch.autocast(dense.device.type, enabled=False):
+        return symmetric_product(symmetric, dense.float())
+
+
 def ranking_with_penalty(final: Tensor, initial: Tensor, nodes: Tensor, regularization: float) -> Tensor:
     """−log σ(e_u · e_i − e_u · e_j) + λ/2 (|e⁰_u|² + |e⁰_i|² + |e⁰_j|²), a mean per triple (He et al. 2020).
 

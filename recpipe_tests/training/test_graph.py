@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from recpipe.training.graph import Graph, symmetric_product
+from recpipe.training.graph import Graph, float32_product, symmetric_product
 
 WATCHED = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.float32)
 USERS, FILMS = WATCHED.nonzero()
@@ -62,3 +62,15 @@ def test_the_gradient_of_the_product_is_the_dense_one() -> None:
     symmetric_product(adjacency, first).square().sum().backward()
     (adjacency.to_dense() @ again).square().sum().backward()
     torch.testing.assert_close(first.grad, again.grad)
+
+
+def test_the_product_in_float32_is_the_same_under_autocast_and_so_is_its_gradient() -> None:
+    graph = Graph(sparse.csr_matrix(WATCHED))
+    nodes, same = (torch.randn(7, 2, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2))
+    expected = symmetric_product(graph.adjacency, nodes)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = float32_product(graph.adjacency, same)
+    assert torch.equal(found, expected)
+    expected.square().sum().backward()
+    found.square().sum().backward()
+    assert torch.equal(same.grad, nodes.grad)
