@@ -27,6 +27,7 @@ TINY: dict[str, Any] = {
 TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
     "cdae": {"batch_size": 32},
+    "dgcf": {"layers": 4, "intents": 2},
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
