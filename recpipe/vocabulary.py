@@ -21,6 +21,8 @@ VOCABULARY: dict[str, str] = {
     "half_life": "films after which an entry of a history weighs half when films are scored; none: all weigh the same",
     "heads": "attention heads",
     "hyper_layers": "half of the layers between the two outputs of a node that are compared",
+    "intents": "slices of an embedding, each smoothed over a graph of its own",
+    "iterations": "rounds of routing within one layer",
     "l1_share": "share of the penalty that is on absolute values, which makes weights zero; the rest is on squares",
     "layers": "number of layers, or their widths from input to output",
     "learning_rate": "step size of the optimiser",

@@ -28,6 +28,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
     "cdae": {"batch_size": 32},
     "conv_ncf": {"layers": (4, 4, 4, 4), "pretraining": 8, "epochs": 2},
+    "dgcf": {"layers": 4, "intents": 2},
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
