@@ -6,6 +6,7 @@ import pytest
 from recpipe.costs import Shape, in_words
 from recpipe.data.interactions import Interactions
 from recpipe.training.batches import sequence_batches
+from recpipe.training.costs import met
 from recpipe_tests.worlds import general
 
 
@@ -55,3 +56,14 @@ def test_without_events_nothing_is_watched_together():
 
 def test_sizes_are_told_in_the_unit_that_suits():
     assert [in_words(n) for n in (36, 5 * 2**20, 1.25 * 2**30)] == ["36 bytes", "5 MiB", "1.2 GiB"]
+
+
+@pytest.mark.parametrize("rows", [1, 50, 100_000])
+def test_a_batch_holds_about_as_many_different_users_as_are_expected(uneven, rows):
+    random = np.random.default_rng(0)
+    drawn = [len(np.unique(random.choice(uneven.users, rows))) for _ in range(30)]
+    assert met(Shape.of(uneven).lengths, rows) == pytest.approx(np.mean(drawn), rel=0.05, abs=0.5)
+
+
+def test_a_batch_of_nothing_holds_nobody():
+    assert met(np.zeros(3, dtype=np.int64), 10) == 0

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from recpipe.costs import FLOAT, LONG, MIB, RANKED, Cost, Shape
+from recpipe.data.interactions import LongArray
 
 START = 55 * MIB
 """What torch loads and allocates at its first optimiser and first step, whatever the size of the network."""
@@ -56,6 +59,22 @@ def of_varying_size(n_bytes: float) -> float:
     the next one: measured three times its size after some hundred steps. Above, it is given back to the system at once.
     """
     return n_bytes if n_bytes >= 32 * MIB else 3 * n_bytes
+
+
+def met(counts: LongArray, rows: int) -> float:
+    """How many different users, or films, a batch of so many events holds, expected; counts: the events of each."""
+    return float(-np.expm1(-rows * counts / max(1, counts.sum())).sum())
+
+
+def contrasted(shape: Shape, rows: int) -> tuple[float, float]:
+    """Pairs of a user of a batch with any user, and of a film of it with any film, as `Graph.contrasts` has them."""
+    return met(shape.lengths, rows) * shape.n_users, met(shape.counts, rows) * shape.n_items
+
+
+def contrasts(shape: Shape, rows: int) -> float:
+    """Bytes of `Graph.contrasts`: a number for each pair until the gradient is taken, and two more for a side's own."""
+    sides = [of_varying_size(FLOAT * pairs) for pairs in contrasted(shape, rows)]
+    return sum(sides) + 2 * max(sides)
 
 
 def ranking(shape: Shape, scorers: int = 4) -> float:

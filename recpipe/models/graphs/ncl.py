@@ -19,7 +19,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not, with_seeds
 from recpipe.training.clustering import ROWS, k_means
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import contrasted, contrasts, learned, pairs_stream, ranking
 from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import info_nce
@@ -71,23 +71,20 @@ class Ncl(GradientRecipe):
         return learn(network, batches, NclNetwork.factors, self.schedule, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """As `lightgcn`, and four numbers for each pair of a node of the batch and one of its side, or a prototype; in
-        k-means two for each pair of a node and a prototype, in blocks."""
-        nodes = shape.n_users + shape.n_items
+        """As `lightgcn`, and what the contrasts take; with the prototypes they are smaller. k-means has two numbers for
+        each pair of a node and a prototype, in blocks."""
+        nodes, sides = shape.n_users + shape.n_items, (shape.n_users, shape.n_items)
         parameters = nodes * self.embedding_size
         graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
-        sides = (shape.n_users, shape.n_items)
-        pairs = sum(min(self.batch_size, side) * (side + min(self.prototypes, side)) for side in sides)
-        clustering = max(2 * min(ROWS, side) * min(self.prototypes, side) for side in sides)
-        step = graph + FLOAT * (10 * parameters + 9 * self.batch_size * self.embedding_size)
-        step += FLOAT * max(4 * pairs, clustering)
-        layers = max(self.layers, 2 * self.hyper_layers)
-        products = 2 * layers * 2 * shape.n_events * self.embedding_size
-        a_step = 4e-10 * products + 6e-9 * parameters + pairs * (1e-8 + 1e-10 * self.embedding_size)
+        clustering = 2 * FLOAT * max(min(ROWS, side) * min(self.prototypes, side) for side in sides)
+        step = max(contrasts(shape, self.batch_size), clustering) + graph
+        step += FLOAT * (10 * parameters + 9 * self.batch_size * self.embedding_size)
+        products = 2 * max(self.layers, 2 * self.hyper_layers) * 2 * shape.n_events * self.embedding_size
+        of_pair = 1e-8 + 1e-10 * self.embedding_size
+        a_step = 4e-10 * products + 6e-9 * parameters + sum(contrasted(shape, self.batch_size)) * of_pair
         seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
-        seconds += (
-            ROUNDS * sum(side * min(self.prototypes, side) for side in sides) * (1e-9 + 4e-11 * self.embedding_size)
-        )
+        distances = ROUNDS * sum(side * min(self.prototypes, side) for side in sides)
+        seconds += distances * (1e-9 + 4e-11 * self.embedding_size)
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)
 
 

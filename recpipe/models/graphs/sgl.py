@@ -17,7 +17,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not, with_seeds
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import contrasted, contrasts, learned, pairs_stream, ranking
 from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
@@ -59,16 +59,15 @@ class Sgl(GradientRecipe):
         return learn(network, batches, SglNetwork.factors, self.schedule, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """As `lightgcn` on three graphs, and four numbers for each pair of a node of the batch and one of its side."""
+        """As `lightgcn` on three graphs, and what the contrasts take."""
         nodes = shape.n_users + shape.n_items
         parameters = nodes * self.embedding_size
         graphs = (1 + 2 * (self.layers if self.views == "walk" else 1)) * 2 * FLOAT + 4 * LONG + 3 * LONG
-        users, films = (min(self.batch_size, side) for side in (shape.n_users, shape.n_items))
-        pairs = users * shape.n_users + films * shape.n_items
-        step = graphs * shape.n_events + FLOAT * (20 * parameters + 9 * self.batch_size * self.embedding_size)
-        step += 4 * FLOAT * pairs
+        step = contrasts(shape, self.batch_size) + graphs * shape.n_events
+        step += FLOAT * (20 * parameters + 9 * self.batch_size * self.embedding_size)
         products = 3 * 2 * self.layers * 2 * shape.n_events * self.embedding_size
-        a_step = 4e-10 * products + 1e-8 * parameters + pairs * (1e-8 + 1e-10 * self.embedding_size)
+        of_pair = 1e-8 + 1e-10 * self.embedding_size
+        a_step = 4e-10 * products + 1e-8 * parameters + sum(contrasted(shape, self.batch_size)) * of_pair
         seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)
 
