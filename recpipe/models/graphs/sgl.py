@@ -59,7 +59,7 @@ class Sgl(GradientRecipe):
         return learn(network, batches, SglNetwork.factors, self.schedule, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """As `lightgcn` on three graphs, and what the contrasts take."""
+        """As `lightgcn` on three graphs, and the contrasts of the nodes of a batch with all nodes of their side."""
         nodes = shape.n_users + shape.n_items
         parameters = nodes * self.embedding_size
         graphs = (1 + 2 * (self.layers if self.views == "walk" else 1)) * 2 * FLOAT + 4 * LONG + 3 * LONG
