@@ -29,6 +29,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "cdae": {"batch_size": 32},
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
+    "gcmc": {"epochs": 40, "learning_rate": 0.02, "weight_decay": 0.5, "dropout": 0.5},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
     "logistic_mf": {"batch_size": 8, "learning_rate": 0.03, "weight_decay": 0.5},
     "macrid_vae": {"epochs": 15, "batch_size": 32, "prototypes": 3},
