@@ -40,6 +40,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "neumf": {"layers": (16, 8)},
     "rec_vae": {"batch_size": 32, "layers": (16, 16)},
     "slim_elastic": {"regularization": 0.05},
+    "spectral_cf": {"epochs": 60, "layers": 3, "learning_rate": 0.02, "regularization": 0.1},
 }
 """By recipe, where one size does not fit all."""
 
