@@ -1,6 +1,7 @@
 """One word an idea: every setting of every recipe is one of these, with this meaning and this unit."""
 
 VOCABULARY: dict[str, str] = {
+    "accumulation": "how messages over several kinds of edges become one: added up, or each in a part of its own",
     "activation": "name of the function of the hidden units",
     "alpha": "weight of one part of a loss or an exponent, as the recipe's paper uses it",
     "annealing_steps": "optimiser steps in which the weight of a part of the loss grows from 0 to its full value",
@@ -11,6 +12,7 @@ VOCABULARY: dict[str, str] = {
     "biases": "whether each film has a number of its own that is added to its score",
     "calibration": "share of the overconfidence from sampled negatives that the loss takes back, 0 to 1",
     "centred": "whether the films' means are taken out of the interaction matrix first",
+    "channels": "kinds of edges in the graph: one, or one for each rating",
     "coupling": "how strongly the two copies of the weights are drawn together, as a multiple of the mean popularity",
     "damping": "how much less a user of many films weighs",
     "deviation": "standard deviation of the prior",
@@ -37,6 +39,7 @@ VOCABULARY: dict[str, str] = {
     "neighbourhoods": "whether neighbourhoods are crossed with the other side's vector, or joined as they are",
     "neighbours": "most similar rows kept for each row",
     "non_negative": "whether weights below zero are ruled out",
+    "normalisation": "what a message is divided by: the neighbours at its end, or the root of those at both ends",
     "own_share": "share of a user's own vector in what stands for the user, 0 to 1; the rest is the history's",
     "pair_regularization": "weight of the penalty on the weights of pairs of films",
     "pairs": "most frequent pairs of films that count as inputs beside single films",

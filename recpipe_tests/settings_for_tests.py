@@ -31,6 +31,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "dgcf": {"layers": 4, "intents": 2},
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
+    "gcmc": {"epochs": 40, "learning_rate": 0.02, "weight_decay": 0.5, "dropout": 0.5},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
     "logistic_mf": {"batch_size": 8, "learning_rate": 0.03, "weight_decay": 0.5},
     "macrid_vae": {"epochs": 15, "batch_size": 32, "prototypes": 3},
@@ -42,6 +43,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "neumf": {"layers": (16, 8)},
     "rec_vae": {"batch_size": 32, "layers": (16, 16)},
     "slim_elastic": {"regularization": 0.05},
+    "spectral_cf": {"epochs": 60, "layers": 3, "learning_rate": 0.02, "regularization": 0.1},
 }
 """By recipe, where one size does not fit all."""
 

@@ -23,8 +23,8 @@ ROWS, WIDTH = 21, 4
 FEATURES = torch.from_numpy(np.random.default_rng(5).normal(size=(ROWS, WIDTH)).astype(np.float32))
 TARGETS = FEATURES @ torch.tensor([1.0, -2.0, 0.5, 3.0]) + 0.7
 SCALE = torch.tensor([2.0, 0.5])
-EXACT = {"bpr", "conv_ncf", "dmf", "enmf", "lightgcn", "line", "mf", "multi_dae", "nais",
-         "neumf", "ngcf", "nncf", "sgl", "simplex"}  # fmt: skip
+EXACT = {"bpr", "conv_ncf", "dmf", "enmf", "gcmc", "lightgcn", "line", "mf", "multi_dae", "nais",
+         "neumf", "ngcf", "nncf", "sgl", "simplex", "spectral_cf"}  # fmt: skip
 """Their loss is a mean over the rows, without random numbers; that of windows is one over their targets."""
 SCHEDULE = Schedule(epochs=3, learning_rate=0.05, weight_decay=0.1, clip_norm=100.0)
 
