@@ -93,7 +93,7 @@ class NgcfNetwork(Learner):
         super().__init__()
         self.recipe = recipe
         self.graph = Graph(watched)
-        self.initial = nn.Parameter(torch.randn(sum(watched.shape), recipe.embedding_size) * 0.1)
+        self.initial = self.graph.embeddings(recipe.embedding_size)
         widths = list(pairwise((recipe.embedding_size, *recipe.layers)))
         self.of_sums = nn.ModuleList(nn.Linear(*width) for width in widths)
         self.of_products = nn.ModuleList(nn.Linear(*width, bias=False) for width in widths)
@@ -123,8 +123,7 @@ class NgcfNetwork(Learner):
 
     def factors(self) -> Factors:
         """The scorer of the current embeddings."""
-        embeddings = self.propagated().detach().cpu().numpy()
-        return Factors(embeddings[: self.graph.n_users], embeddings[self.graph.n_users :])
+        return Factors(*self.graph.sides(self.propagated()))
 
     def adjacency(self) -> Tensor:
         """Ã; while training what edge dropout leaves of it, drawn anew."""

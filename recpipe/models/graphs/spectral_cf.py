@@ -83,7 +83,7 @@ class SpectralCfNetwork(Learner):
         self.recipe = recipe
         self.graph = Graph(watched)
         size = recipe.embedding_size
-        self.initial = nn.Parameter(torch.randn(sum(watched.shape), size) * 0.1)
+        self.initial = self.graph.embeddings(size)
         self.filters = nn.Parameter(torch.randn(recipe.layers, size, size))
         degrees = self.graph.adjacency.crow_indices().diff().to(torch.float32)
         self.register_buffer("roots", degrees.sqrt()[:, None], persistent=False)
@@ -107,5 +107,4 @@ class SpectralCfNetwork(Learner):
 
     def factors(self) -> Factors:
         """The scorer of the current embeddings."""
-        embeddings = self.propagated().detach().cpu().numpy()
-        return Factors(embeddings[: self.graph.n_users], embeddings[self.graph.n_users :])
+        return Factors(*self.graph.sides(self.propagated()))
