@@ -69,7 +69,7 @@ class Graph(nn.Module):
         matrix = self.adjacency if adjacency is None else adjacency
         layers = [nodes]
         for _ in range(count):
-            layers.append(symmetric_product(matrix, layers[-1]))
+            layers.append(float32_product(matrix, layers[-1]))
         return layers
 
     def embeddings(self, size: int) -> nn.Parameter:

@@ -74,3 +74,11 @@ def test_the_product_in_float32_is_the_same_under_autocast_and_so_is_its_gradien
     expected.square().sum().backward()
     found.square().sum().backward()
     assert torch.equal(same.grad, nodes.grad)
+
+
+def test_layers_are_the_same_where_autocast_would_take_bfloat16() -> None:
+    graph, nodes = Graph(sparse.csr_matrix(WATCHED)), torch.randn(7, 2, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = graph.layers(nodes, 2)
+    for layer, expected in zip(found, graph.layers(nodes, 2), strict=True):
+        torch.testing.assert_close(layer, expected, rtol=0, atol=0)
