@@ -80,7 +80,7 @@ def table(figures: list[Figure]) -> Iterator[str]:
             share = seconds / theirs if seconds and theirs else None
             shares[name] += [share] if share else []
             bound = ">" if "unfinished" in other else ""
-            cells += [_said(seconds), other.get("failed", bound + _said(theirs)), _said(share)]
+            cells += [_said(seconds), "fails" if "failed" in other else bound + _said(theirs), _said(share)]
         if any(cell != "–" for cell in cells):
             yield f"| `{model}` | {' | '.join(cells)} |"
     yield "| median share |" + "".join(f" | | {_said(float(np.median(found)))} |" for found in shares.values() if found)

@@ -41,7 +41,7 @@ class FoldIn:
         for width in np.unique(widths[lengths > 0]).tolist():
             alike = np.flatnonzero(widths == width)
             for rows in np.split(alike, range(_rows(width, size), len(alike), _rows(width, size))):
-                near = factors[_padded(watched, rows, width)]  # [rows × width × size]
+                near = factors[padded(watched, rows, width)]  # [rows × width × size]
                 scales = (lengths[rows] + self.alpha * n_items) ** self.scaling
                 matrices = near.swapaxes(1, 2) @ near + of_all
                 matrices += (self.regularization * scales)[:, None, None] * np.eye(size)
@@ -62,8 +62,9 @@ def _rows(width: int, size: int) -> int:
     return max(1, _CELLS // (size * (width + size)))
 
 
-def _padded(watched: sparse.csr_matrix, rows: NDArray[np.integer], width: int) -> NDArray[np.int64]:
-    """The films of these rows, int64 [rows × width], filled up with the number of films."""
+def padded(watched: sparse.csr_matrix, rows: NDArray[np.integer], width: int) -> NDArray[np.int64]:
+    """The films of these rows, none of which has more than `width`: int64 [rows × width], filled up with the number of
+    films."""
     lengths = np.diff(watched.indptr)[rows]
     inside = np.arange(width)[None, :] < lengths[:, None]
     places = np.where(inside, watched.indptr[rows].astype(np.int64)[:, None] + np.arange(width), 0)

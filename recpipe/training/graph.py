@@ -69,7 +69,7 @@ class Graph(nn.Module):
         matrix = self.adjacency if adjacency is None else adjacency
         layers = [nodes]
         for _ in range(count):
-            layers.append(float32_product(matrix, layers[-1]))
+            layers.append(symmetric_product(matrix, layers[-1]))
         return layers
 
     def embeddings(self, size: int) -> nn.Parameter:
@@ -101,21 +101,19 @@ class Graph(nn.Module):
 
 
 def symmetric_product(symmetric: Tensor, dense: Tensor) -> Tensor:
-    """Sparse [nodes × nodes] × dense [nodes × size], with the gradient of the dense one."""
-    product: Tensor = _SymmetricProduct.apply(symmetric, dense)
+    """Sparse [nodes × nodes] × dense [nodes × size], with the gradient of the dense one.
+
+    In float32 also where autocast would take bfloat16: not every device has a sparse product in it, and what one
+    neighbour of hundreds adds would be rounded away.
+    """
+    with torch.autocast(dense.device.type, enabled=False):
+        product: Tensor = _SymmetricProduct.apply(symmetric, dense.float())
     return product
 
 
 def mean_of(layers: list[Tensor]) -> Tensor:
     """Of tensors of one shape, element by element."""
     return sum(layers[1:], start=layers[0]) / len(layers)
-
-
-def float32_product(symmetric: Tensor, dense: Tensor) -> Tensor:
-    """`symmetric_product` in float32 also where autocast would take bfloat16: not every device has a sparse product in
-    it, and what one neighbour of hundreds adds would be rounded away."""
-    with torch.autocast(dense.device.type, enabled=False):
-        return symmetric_product(symmetric, dense.float())
 
 
 def ranking_with_penalty(final: Tensor, initial: Tensor, nodes: Tensor, regularization: float) -> Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from recpipe.training.graph import Graph, float32_product, symmetric_product
+from recpipe.training.graph import Graph, symmetric_product
 
 WATCHED = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.float32)
 USERS, FILMS = WATCHED.nonzero()
@@ -69,7 +69,7 @@ def test_the_product_in_float32_is_the_same_under_autocast_and_so_is_its_gradien
     nodes, same = (torch.randn(7, 2, generator=torch.Generator().manual_seed(0)).requires_grad_() for _ in range(2))
     expected = symmetric_product(graph.adjacency, nodes)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = float32_product(graph.adjacency, same)
+        found = symmetric_product(graph.adjacency, same)
     assert torch.equal(found, expected)
     expected.square().sum().backward()
     found.square().sum().backward()

@@ -15,7 +15,7 @@ from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.factors import Factors
-from recpipe.scoring.folding import FoldIn
+from recpipe.scoring.folding import FoldIn, padded
 from recpipe.training.costs import Stream, learned, ranking
 from recpipe.training.loop import Batch, Solver, learn, seeded
 from recpipe.training.settings import Schedule
@@ -129,9 +129,7 @@ def _groups(matrix: sparse.csr_matrix, embedding_size: int, side: int) -> list[B
     while start < len(order):
         most = int(lengths[order[start]])
         rows = order[start : start + max(1, _CELLS // (embedding_size * (most + embedding_size)))]
-        inside = np.arange(most)[None, :] < lengths[rows, None]
-        places = np.where(inside, matrix.indptr[rows].astype(np.int64)[:, None] + np.arange(most), 0)
-        columns = np.where(inside, matrix.indices[places], matrix.shape[1]).astype(np.int64)
+        columns = padded(matrix, rows, most)
         groups.append((torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(columns), torch.tensor(side)))
         start += len(rows)
     return groups

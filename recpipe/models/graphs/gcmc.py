@@ -21,7 +21,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
-from recpipe.training.graph import Graph, float32_product
+from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr, watched_first
 from recpipe.training.settings import GradientRecipe
@@ -152,7 +152,7 @@ class GcmcNetwork(Learner):
     def sums(self, messages: Tensor) -> Tensor:
         """Of all that each node hears: [nodes × embedding_size]."""
         products = [
-            float32_product(self.get_buffer(f"edges_{channel}"), of_channel)
+            symmetric_product(self.get_buffer(f"edges_{channel}"), of_channel)
             for channel, of_channel in enumerate(messages)
         ]
         return sum(products[1:], start=products[0])

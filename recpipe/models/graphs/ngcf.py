@@ -20,7 +20,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
-from recpipe.training.graph import Graph, float32_product
+from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr
 from recpipe.training.settings import GradientRecipe
@@ -107,7 +107,7 @@ class NgcfNetwork(Learner):
         nodes: Tensor = self.initial
         joined = [nodes]
         for of_sums, of_products in zip(self.of_sums, self.of_products, strict=True):
-            near = float32_product(adjacency, nodes)
+            near = symmetric_product(adjacency, nodes)
             messages = of_sums(near + nodes) + of_products(near * nodes)
             nodes = functional.dropout(functional.leaky_relu(messages, SLOPE), self.recipe.dropout, self.training)
             joined.append(functional.normalize(nodes, dim=1))

@@ -18,7 +18,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
-from recpipe.training.graph import Graph, float32_product, ranking_with_penalty
+from recpipe.training.graph import Graph, ranking_with_penalty, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
 
@@ -90,7 +90,7 @@ class SpectralCfNetwork(Learner):
 
     def filtered(self, nodes: Tensor) -> Tensor:
         """(2I − D⁻¹A) of [nodes × size]; twice themselves for nodes without edges."""
-        near = float32_product(self.graph.adjacency, self.roots * nodes) / self.roots.clamp(min=1.0)
+        near = symmetric_product(self.graph.adjacency, self.roots * nodes) / self.roots.clamp(min=1.0)
         return 2 * nodes - near
 
     def propagated(self) -> Tensor:

@@ -165,9 +165,8 @@ class NncfLearner(Learner):
         return NncfNetwork(*self._sides(self._sums()), self.head)
 
     def _sums(self) -> Tensor:
-        """Over each node's neighbours, float32 [nodes × embedding_size]."""
-        with torch.autocast("cuda", enabled=False):  # one neighbour of hundreds could not be taken out of a bfloat16
-            return symmetric_product(self.adjacency, self.neighbours)
+        """Over each node's neighbours, [nodes × embedding_size]; in float32, or nothing could be taken out of them."""
+        return symmetric_product(self.adjacency, self.neighbours)
 
     def _without(self, nodes: Tensor, taken: Tensor, sums: Tensor) -> Tensor:
         """m or n of `nodes`, int64 [rows], with one neighbour of each taken out: [rows × embedding_size]."""
