@@ -142,6 +142,8 @@ def peers(peer: Peer, model: str, parts: Parts, folder: Path, **settings: Any) -
         told = peer.run(model, folder, **settings)
     except Unfinished:
         return {"unfinished": peer.limit, "split": parts.digest()}
+    except RuntimeError as error:
+        return {"failed": str(error).strip().splitlines()[-1][:120], "split": parts.digest()}
     share = told["fit_s"] / (time.perf_counter() - started)
     return {  # of the process's CPU seconds the share of its time that was training: imports and reading do not count
         "seconds": told["fit_s"], "cpu_seconds": round(told["process_cpu_seconds"] * share, 2),
@@ -178,6 +180,7 @@ def further_table(figures: list[Figure], models: dict[str, str | None]) -> Itera
             continue
         cut = [row["unfinished"] for row in other if "unfinished" in row]
         seconds = f"> {max(cut):.0f}" if cut else mean(other, "cpu_seconds")
+        seconds = "fails" if any("failed" in row for row in other) else seconds
         yield (f"| `{model}` | {f'{peer_model} ({len(other)})' if peer_model else '–'} "
                f"| {spread(own, 'ndcg_train_only')} | {spread(other, 'ndcg')} | {spread(own, 'recall_train_only')} "
                f"| {spread(other, 'recall')} | {mean(own, 'cpu_seconds')} | {seconds} "

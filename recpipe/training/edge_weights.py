@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recpipe.training.graph import Graph
+from recpipe.training.graph import Graph, sparse_product
 
 
 class EdgeWeights(nn.Module):
@@ -40,7 +40,8 @@ class EdgeWeights(nn.Module):
 
     def summed(self, weights: Tensor, tails: Tensor) -> Tensor:
         """`messages` without gradients."""
-        return torch.stack([self.graph.weighed(kind) @ vectors for kind, vectors in zip(weights, tails, strict=True)])
+        pairs = zip(weights, tails, strict=True)
+        return torch.stack([sparse_product(self.graph.weighed(kind), vectors) for kind, vectors in pairs])
 
     def dotted(self, heads: Tensor, tails: Tensor) -> Tensor:
         """`likeness` without gradients."""

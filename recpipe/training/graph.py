@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recpipe.data.interactions import FloatArray
 from recpipe.training.losses import bpr, info_nce
@@ -111,6 +112,20 @@ def symmetric_product(symmetric: Tensor, dense: Tensor) -> Tensor:
     return product
 
 
+def sparse_product(matrix: Tensor, dense: Tensor) -> Tensor:
+    """Sparse CSR float32 [rows × nodes] × dense float32 [nodes × size] → [rows × size], without gradients.
+
+    On the CPU by the kernel of weighted sums over bags, which takes less than half the time of torch's sparse product
+    and adds in the same order.
+    """
+    if dense.device.type != "cpu":
+        return matrix @ dense
+    return functional.embedding_bag(
+        matrix.col_indices(), dense, matrix.crow_indices(), mode="sum", per_sample_weights=matrix.values(),
+        include_last_offset=True,
+    )  # fmt: skip
+
+
 def mean_of(layers: list[Tensor]) -> Tensor:
     """Of tensors of one shape, element by element."""
     return sum(layers[1:], start=layers[0]) / len(layers)
@@ -143,9 +158,9 @@ class _SymmetricProduct(torch.autograd.Function):
     def forward(ctx: Any, symmetric: Tensor, dense: Tensor) -> Tensor:
         """[nodes × nodes], [nodes × size] → [nodes × size]."""
         ctx.symmetric = symmetric
-        return symmetric @ dense
+        return sparse_product(symmetric, dense)
 
     @staticmethod
     def vjp(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:
         """Of the result → of the arguments: none for the matrix, [nodes × size] for the dense one."""
-        return None, ctx.symmetric @ gradient.contiguous()
+        return None, sparse_product(ctx.symmetric, gradient.contiguous())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -55,8 +57,45 @@ def info_nce(views: Tensor, candidates: Tensor, own: Tensor, counts: Tensor, tem
     """Mean of −ln softmax(cos(view, candidate) / temperature) at the candidate that is a row's own (Oord et al. 2018).
 
     views: [rows × size]; candidates: [n × size]; own: int64 [rows]; counts: how many times each row stands in the mean,
-    [rows]. ln n where all cosines are equal.
+    [rows]. ln n where all cosines are equal. The cosines are never there as a whole, nor kept for the gradient.
     """
-    cosines = functional.normalize(views, dim=1) @ functional.normalize(candidates, dim=1).T
-    each = functional.cross_entropy(cosines.float() / temperature, own, reduction="none")
-    return (each * counts).sum() / counts.sum()
+    with torch.autocast(views.device.type, enabled=False):
+        scaled = functional.normalize(views.float(), dim=1) / temperature
+        unit = functional.normalize(candidates.float(), dim=1)
+        loss: Tensor = _NegativeLogSoftmax.apply(scaled, unit, own, counts / counts.sum())
+    return loss
+
+
+BLOCK = {"cpu": 2**19, "cuda": 2**26}
+"""Logits at once, by device: what fits a processor's cache, and what fills a graphics card."""
+
+
+class _NegativeLogSoftmax(torch.autograd.Function):
+    """Sum of weight · −ln softmax(view · candidates)[own], with its gradient taken on the way, block by block of rows.
+
+    The gradient of a sum knows what comes back to it, one number, only as a factor: it need not wait for it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, views: Tensor, candidates: Tensor, own: Tensor, weights: Tensor) -> Tensor:
+        """views [rows × size], candidates [n × size], own int64 [rows], weights [rows] → a number."""
+        rows = max(1, BLOCK.get(views.device.type, BLOCK["cpu"]) // len(candidates))
+        total, of_views, of_candidates = views.new_zeros(()), torch.empty_like(views), torch.zeros_like(candidates)
+        blocks = (tensor.split(rows) for tensor in (views, own[:, None], weights[:, None], of_views))
+        for block, chosen, weight, gradient in zip(*blocks, strict=True):
+            logits = block @ candidates.T
+            highest, reached = logits.amax(dim=1, keepdim=True), logits.gather(1, chosen)
+            sums = logits.sub_(highest).exp_().sum(dim=1, keepdim=True)
+            total += (weight * (highest + sums.log() - reached)).sum()
+            errors = logits.mul_(weight / sums).scatter_add_(1, chosen, -weight)
+            torch.mm(errors, candidates, out=gradient)
+            if ctx.needs_input_grad[1]:
+                of_candidates.addmm_(errors.T, block)
+        ctx.save_for_backward(of_views, of_candidates)
+        return total
+
+    @staticmethod
+    def vjp(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        """A number → those of views and candidates, in their shapes."""
+        of_views, of_candidates = ctx.saved_tensors
+        return gradient * of_views, gradient * of_candidates, None, None

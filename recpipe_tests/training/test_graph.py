@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy import sparse
 
-from recpipe.training.graph import Graph, symmetric_product
+from recpipe.training.graph import Graph, sparse_product, symmetric_product
 
 WATCHED = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.float32)
 USERS, FILMS = WATCHED.nonzero()
@@ -54,6 +55,14 @@ def test_layers_are_the_powers_of_the_adjacency() -> None:
     adjacency = graph.adjacency.to_dense()
     for power, layer in enumerate(graph.layers(nodes, 3)):
         torch.testing.assert_close(layer, torch.linalg.matrix_power(adjacency, power) @ nodes)
+
+
+@pytest.mark.parametrize("size", [1, 3, 64])
+def test_the_product_is_that_of_torch_also_where_rows_or_the_whole_matrix_have_no_entry(size: int) -> None:
+    nodes = torch.randn(7, size, generator=torch.Generator().manual_seed(0))
+    for watched in (WATCHED, np.zeros_like(WATCHED)):
+        adjacency = Graph(sparse.csr_matrix(watched)).adjacency
+        torch.testing.assert_close(sparse_product(adjacency, nodes), adjacency.to_dense() @ nodes)
 
 
 def test_the_gradient_of_the_product_is_the_dense_one() -> None:

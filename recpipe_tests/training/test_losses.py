@@ -71,6 +71,27 @@ def test_info_nce_compares_cosines_and_counts_rows_as_often_as_they_come() -> No
     assert float(found) == pytest.approx((3 * each[0] + each[1]) / 4, rel=1e-6)
 
 
+@pytest.mark.parametrize("block", [1, 12, 1000])
+def test_info_nce_has_the_gradient_of_its_literal_form_in_blocks_of_any_size(
+    block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(losses.BLOCK, "cpu", block)
+    numbers = torch.Generator().manual_seed(0)
+    views, candidates = (torch.randn(rows, 3, generator=numbers, dtype=torch.float64) for rows in (5, 6))
+    own, counts = torch.tensor([2, 0, 5, 2, 1]), torch.tensor([1, 2, 1, 4, 1])
+    literal, found = ([side.detach().to(kind).requires_grad_() for side in (views, candidates)]
+                      for kind in (torch.float64, torch.float32))  # fmt: skip
+    cosines = torch.stack([torch.stack([(v @ c) / (v.norm() * c.norm()) for c in literal[1]]) for v in literal[0]])
+    each = (cosines / 0.2).exp().sum(dim=1).log() - cosines[torch.arange(5), own] / 0.2
+    expected = 3.0 * (each * counts).sum() / 9
+    expected.backward()
+    loss = 3.0 * losses.info_nce(*found, own, counts, 0.2)
+    loss.backward()
+    torch.testing.assert_close(loss.double(), expected, rtol=1e-5, atol=1e-6)
+    for one, other in zip(found, literal, strict=True):
+        torch.testing.assert_close(one.grad.double(), other.grad, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.parametrize("size", [1, 7])
 def test_equal_scores_cost_ln_of_the_number_of_choices(size: int) -> None:
     assert float(losses.bpr(torch.zeros(size), torch.zeros(size, 3))) == pytest.approx(math.log(2))
