@@ -41,8 +41,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
     "ncl": {"learning_rate": 2e-3, "layers": 3, "regularization": 1e-4, "hyper_layers": 1, "temperature": 0.1,
             "structure_weight": 1e-6 * 4096, "prototype_weight": 8e-8 * 4096, "alpha": 1.5},
 }  # fmt: skip
-"""Weights of sums over a batch, as NCL's are there, times the batch: ours are means. SGL's loss is a sum as a whole, its
-penalty alone is not, and so counts for nothing beside it."""
+"""Weights of sums over a batch, as NCL's are there, times the batch: ours are means. SGL's loss is a sum there
+whose penalty alone is a mean, and so counts for nothing."""
 BARS = {"bpr": 0.2401, "lightgcn": 0.2538, "ngcf": 0.2508, "sgl": 0.2505, "ncl": 0.2702}
 """NDCG@10 of the source's table."""
 SHOWN = ("recall@10", "mrr@10", "ndcg@10", "hit_rate@10")

@@ -8,10 +8,13 @@ import numpy as np
 
 from recpipe.costs import FLOAT, LONG, MIB, RANKED, Cost, Shape
 from recpipe.data.interactions import LongArray
+from recpipe.training.losses import BLOCK
 
 START = 55 * MIB
 """What torch loads and allocates at its first optimiser and first step, whatever the size of the network."""
 START_SECONDS = 0.3
+PRODUCT = 7e-11
+"""CPU seconds of one multiplication and addition of `graph.sparse_product`."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +64,29 @@ def of_varying_size(n_bytes: float) -> float:
     return n_bytes if n_bytes >= 32 * MIB else 3 * n_bytes
 
 
+def graph_bytes(shape: Shape) -> float:
+    """Of `Graph`: two entries an event, two indices and a weight each; three int64 an event stay from its making."""
+    return (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
+
+
+def propagation(shape: Shape, columns: int, times: int) -> float:
+    """CPU seconds of `times` products of the graph with vectors of so many columns, there and in the gradient back."""
+    return PRODUCT * 2 * times * 2 * shape.n_events * columns
+
+
 def met(counts: LongArray, rows: int) -> float:
     """How many different users, or films, a batch of so many events holds, expected; counts: the events of each."""
     return float(-np.expm1(-rows * counts / max(1, counts.sum())).sum())
 
 
-def contrasted(shape: Shape, rows: int) -> tuple[float, float]:
-    """Pairs of a user of a batch with any user, and of a film of it with any film, as `Graph.contrasts` has them."""
-    return met(shape.lengths, rows) * shape.n_users, met(shape.counts, rows) * shape.n_items
-
-
-def contrasts(shape: Shape, rows: int) -> float:
-    """Bytes of `Graph.contrasts`: a number for each pair until the gradient is taken, and two more for a side's own."""
-    sides = [of_varying_size(FLOAT * pairs) for pairs in contrasted(shape, rows)]
-    return sum(sides) + 2 * max(sides)
+def contrasts(shape: Shape, rows: int, size: int) -> tuple[float, float]:
+    """Bytes and CPU seconds of `Graph.contrasts` in a step of `rows` events: a block of logits, unit vectors of both
+    and their gradients; of each pair of a user of the batch with any user, and of a film of it with any film, the time.
+    """
+    sides = ((met(shape.lengths, rows), shape.n_users), (met(shape.counts, rows), shape.n_items))
+    pairs = sum(found * side for found, side in sides)
+    vectors = 4 * size * sum(found + side for found, side in sides)
+    return FLOAT * (BLOCK["cpu"] + vectors), pairs * (2e-9 + 7e-11 * size)
 
 
 def ranking(shape: Shape, scorers: int = 4) -> float:

@@ -13,12 +13,12 @@ from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
 
-from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import graph_bytes, learned, pairs_stream, propagation, ranking
 from recpipe.training.edge_weights import EdgeWeights
 from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
@@ -83,11 +83,12 @@ class Dgcf(GradientRecipe):
         nodes = shape.n_users + shape.n_items
         parameters = nodes * self.embedding_size
         rounds = self.layers * self.iterations
-        graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
         edges = 2 * FLOAT * shape.n_events * self.intents * (4 + 5 * max(0, rounds - 1))
-        step = graph + edges + FLOAT * (8 * parameters * rounds + 9 * self.batch_size * self.embedding_size)
-        products = 2 * shape.n_events * self.embedding_size * 8 * rounds
-        seconds = shape.n_events / self.batch_size * (4e-10 * products + 1e-8 * parameters) + 5e-7 * shape.n_events
+        step = (
+            graph_bytes(shape) + edges + FLOAT * (8 * parameters * rounds + 9 * self.batch_size * self.embedding_size)
+        )
+        a_step = 3 * propagation(shape, self.embedding_size, rounds) + 1e-8 * parameters
+        seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)
 
 

@@ -20,7 +20,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import learned, pairs_stream, propagation, ranking
 from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr, watched_first
@@ -85,7 +85,7 @@ class Gcmc(GradientRecipe):
         rows = self.batch_size * (2 + self.negatives)
         vectors = 4 * nodes * n_channels + 6 * nodes + 3 * rows
         step = graph + FLOAT * vectors * max(self.embedding_size, width)
-        a_step = 4e-10 * 4 * shape.n_events * self.embedding_size + 3e-10 * nodes * self.embedding_size * width
+        a_step = propagation(shape, self.embedding_size, 1) + 3e-10 * nodes * self.embedding_size * width
         a_step += 8e-9 * parameters + 4e-9 * rows * (self.embedding_size + width)
         seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)

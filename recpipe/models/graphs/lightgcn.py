@@ -10,12 +10,12 @@ from pydantic import Field
 from scipy import sparse
 from torch import Tensor
 
-from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import graph_bytes, learned, pairs_stream, propagation, ranking
 from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
@@ -53,10 +53,9 @@ class Lightgcn(GradientRecipe):
         """
         nodes = shape.n_users + shape.n_items
         parameters = nodes * self.embedding_size
-        graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
-        step = graph + FLOAT * (8 * parameters + 9 * self.batch_size * self.embedding_size)
-        products = 2 * self.layers * 2 * shape.n_events * self.embedding_size
-        seconds = shape.n_events / self.batch_size * (4e-10 * products + 4e-9 * parameters) + 5e-7 * shape.n_events
+        step = graph_bytes(shape) + FLOAT * (8 * parameters + 9 * self.batch_size * self.embedding_size)
+        a_step = propagation(shape, self.embedding_size, self.layers) + 1e-8 * parameters
+        seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)
 
 

@@ -13,13 +13,13 @@ from pydantic import Field
 from scipy import sparse
 from torch import Tensor
 
-from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not, with_seeds
 from recpipe.training.clustering import ROWS, k_means
-from recpipe.training.costs import contrasted, contrasts, learned, pairs_stream, ranking
+from recpipe.training.costs import contrasts, graph_bytes, learned, pairs_stream, propagation, ranking
 from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import info_nce
@@ -75,13 +75,12 @@ class Ncl(GradientRecipe):
         each pair of a node and a prototype, in blocks."""
         nodes, sides = shape.n_users + shape.n_items, (shape.n_users, shape.n_items)
         parameters = nodes * self.embedding_size
-        graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
         clustering = 2 * FLOAT * max(min(ROWS, side) * min(self.prototypes, side) for side in sides)
-        step = max(contrasts(shape, self.batch_size), clustering) + graph
+        contrast, contrast_seconds = contrasts(shape, self.batch_size, self.embedding_size)
+        step = max(contrast, clustering) + graph_bytes(shape)
         step += FLOAT * (10 * parameters + 9 * self.batch_size * self.embedding_size)
-        products = 2 * max(self.layers, 2 * self.hyper_layers) * 2 * shape.n_events * self.embedding_size
-        of_pair = 1e-8 + 1e-10 * self.embedding_size
-        a_step = 4e-10 * products + 6e-9 * parameters + sum(contrasted(shape, self.batch_size)) * of_pair
+        a_step = propagation(shape, self.embedding_size, max(self.layers, 2 * self.hyper_layers))
+        a_step += 1e-8 * parameters + contrast_seconds
         seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
         distances = ROUNDS * sum(side * min(self.prototypes, side) for side in sides)
         seconds += distances * (1e-9 + 4e-11 * self.embedding_size)

@@ -14,12 +14,12 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import graph_bytes, learned, pairs_stream, propagation, ranking
 from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr
@@ -76,10 +76,9 @@ class Ngcf(GradientRecipe):
         nodes, widths = shape.n_users + shape.n_items, (self.embedding_size, *self.layers)
         weights = sum(2 * before * after + after for before, after in pairwise(widths))
         parameters = nodes * self.embedding_size + weights
-        graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
         rows = self.batch_size * (2 + self.negatives)
-        step = graph + FLOAT * sum(widths) * (11 * nodes + 3 * rows)
-        a_step = 4e-10 * 4 * shape.n_events * sum(widths[:-1]) + 3e-10 * nodes * weights
+        step = graph_bytes(shape) + FLOAT * sum(widths) * (11 * nodes + 3 * rows)
+        a_step = propagation(shape, sum(widths[:-1]), 1) + 3e-10 * nodes * weights
         a_step += sum(widths) * (2e-8 * nodes + 4e-9 * rows)
         seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)

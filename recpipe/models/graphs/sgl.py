@@ -17,7 +17,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not, with_seeds
-from recpipe.training.costs import contrasted, contrasts, learned, pairs_stream, ranking
+from recpipe.training.costs import contrasts, learned, pairs_stream, propagation, ranking
 from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
@@ -63,11 +63,10 @@ class Sgl(GradientRecipe):
         nodes = shape.n_users + shape.n_items
         parameters = nodes * self.embedding_size
         graphs = (1 + 2 * (self.layers if self.views == "walk" else 1)) * 2 * FLOAT + 4 * LONG + 3 * LONG
-        step = contrasts(shape, self.batch_size) + graphs * shape.n_events
+        contrast, contrast_seconds = contrasts(shape, self.batch_size, self.embedding_size)
+        step = contrast + graphs * shape.n_events
         step += FLOAT * (20 * parameters + 9 * self.batch_size * self.embedding_size)
-        products = 3 * 2 * self.layers * 2 * shape.n_events * self.embedding_size
-        of_pair = 1e-8 + 1e-10 * self.embedding_size
-        a_step = 4e-10 * products + 1e-8 * parameters + sum(contrasted(shape, self.batch_size)) * of_pair
+        a_step = propagation(shape, self.embedding_size, 3 * self.layers) + 2e-8 * parameters + contrast_seconds
         seconds = shape.n_events / self.batch_size * a_step + 5e-7 * shape.n_events
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds)
 

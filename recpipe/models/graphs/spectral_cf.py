@@ -12,12 +12,12 @@ from pydantic import Field
 from scipy import sparse
 from torch import Tensor, nn
 
-from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import graph_bytes, learned, pairs_stream, propagation, ranking
 from recpipe.training.graph import Graph, ranking_with_penalty, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
@@ -65,10 +65,9 @@ class SpectralCf(GradientRecipe):
         """
         nodes, joined = shape.n_users + shape.n_items, self.embedding_size * (1 + self.layers)
         parameters = nodes * self.embedding_size + self.layers * self.embedding_size**2
-        graph = (2 * (2 * LONG + FLOAT) + 3 * LONG) * shape.n_events
-        step = graph + FLOAT * joined * (10 * nodes + 9 * self.batch_size)
-        products = 2 * self.layers * 2 * shape.n_events * self.embedding_size
-        seconds = shape.n_events / self.batch_size * (4e-10 * products + 2e-8 * nodes * joined)
+        step = graph_bytes(shape) + FLOAT * joined * (10 * nodes + 9 * self.batch_size)
+        a_step = propagation(shape, self.embedding_size, self.layers) + 3e-8 * nodes * joined
+        seconds = shape.n_events / self.batch_size * a_step
         return learned(parameters, step, BLAS + ranking(shape), pairs_stream(shape), seconds + 5e-7 * shape.n_events)
 
 

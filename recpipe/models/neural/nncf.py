@@ -16,7 +16,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.pair_network import PAIRS, PairNetwork
 from recpipe.training.batches import watched_and_not
-from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.costs import learned, pairs_stream, propagation, ranking
 from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import watched_first
@@ -84,8 +84,8 @@ class Nncf(GradientNetworkRecipe):
         step = graph + FLOAT * (8 * nodes * self.embedding_size + 8 * rows * widths)
         scoring = ranking(shape, 1) + 4 * FLOAT * max(PAIRS, shape.n_items) * self.layers[0]
         seconds = shape.n_events * (1 + self.negatives) * (1e-7 + 7e-9 * widths)
-        products = 4 * shape.n_events * self.embedding_size
-        seconds += shape.n_events / self.batch_size * (4e-10 * products + 4e-9 * parameters)
+        a_step = propagation(shape, self.embedding_size, 1) + 4e-9 * parameters
+        seconds += shape.n_events / self.batch_size * a_step
         return learned(parameters, step, scoring, pairs_stream(shape), seconds)
 
 
