@@ -25,7 +25,7 @@ BELOW = {
     "costs": {"data"},
     "recipe": {"costs", "data"},
     "scoring": {"recipe", "data"},
-    "training": {"recipe", "costs", "data"},
+    "training": {"scoring", "recipe", "costs", "data"},
     "models": {"training", "scoring", "recipe", "costs", "data"},
     "claims": {"recipe", "costs", "data", "measuring", "progress"},
     "evaluation": {"scoring", "recipe", "data"},

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 
-from recpipe.data.interactions import FloatArray, Histories
+from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe
 from recpipe.scoring.networks import device_of, network_from, score_in_blocks, weights_of
 
@@ -17,10 +17,11 @@ BLOCK = 128
 
 @dataclass(frozen=True, eq=False)
 class SequenceNetwork:
-    """score = net(last films, in order).
+    """score = net(last films, in order), or net(last films, user).
 
     network: a module with `scores(films: int64 [rows × max_length]) -> [rows × n_items]`; films are padded on the left
-    with `n_items`, the newest is in the last column.
+    with `n_items`, the newest is in the last column. Where it has `knows_users = True` it is given users as well, int64
+    [rows], `n_users` for all that training has not seen.
     """
 
     network: Any
@@ -35,7 +36,12 @@ class SequenceNetwork:
         device = device_of(self.network)
 
         def score(rows: Histories) -> torch.Tensor:
-            return self.network.scores(torch.from_numpy(rows.last(self.max_length)).to(device))
+            films = torch.from_numpy(rows.last(self.max_length)).to(device)
+            if not getattr(self.network, "knows_users", False):
+                return self.network.scores(films)
+            known = (rows.users != NEWCOMER) & (rows.users < self.n_users)
+            users = np.where(known, rows.users, self.n_users).astype(np.int64)
+            return self.network.scores(films, torch.from_numpy(users).to(device))
 
         return score_in_blocks(self.network, score, users, BLOCK)
 

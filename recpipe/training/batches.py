@@ -126,8 +126,12 @@ def film_batches(interactions: Interactions, batch_size: int, users_at_once: int
     return epoch
 
 
-def sequence_batches(histories: Histories, max_length: int, batch_size: int, latest_only: bool = False) -> Streams:
+def sequence_batches(
+    histories: Histories, max_length: int, batch_size: int, with_users: bool = False, latest_only: bool = False
+) -> Streams:
     """(inputs int64 [rows × max_length], targets likewise): the target of a column is the film after its input.
+
+    `with_users`: and users, int64 [rows].
 
     Both are padded on the left with `n_items`. A history of more than max_length + 1 films is cut into windows from its
     end, one row a window: every film but a history's first is a target exactly once an epoch. `latest_only` keeps the
@@ -148,6 +152,7 @@ def sequence_batches(histories: Histories, max_length: int, batch_size: int, lat
         inside = positions >= firsts[rows, None]
         positions = np.where(inside, positions, 1)
         inputs, targets = np.where(inside, items[positions - 1], padding), np.where(inside, items[positions], padding)
-        return torch.from_numpy(inputs.astype(np.int64)), torch.from_numpy(targets.astype(np.int64))
+        films = torch.from_numpy(inputs.astype(np.int64)), torch.from_numpy(targets.astype(np.int64))
+        return (*films, torch.from_numpy(histories.users[owners[rows]].astype(np.int64))) if with_users else films
 
     return lambda numbers: Stream(numbers.permutation(len(owners)), batch_size, batch)

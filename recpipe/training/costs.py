@@ -85,8 +85,18 @@ def contrasts(shape: Shape, rows: int, size: int) -> tuple[float, float]:
     """
     sides = ((met(shape.lengths, rows), shape.n_users), (met(shape.counts, rows), shape.n_items))
     pairs = sum(found * side for found, side in sides)
-    vectors = 4 * size * sum(found + side for found, side in sides)
-    return FLOAT * (BLOCK["cpu"] + vectors), pairs * (2e-9 + 7e-11 * size)
+    vectors = 2 * size * sum(found + side for found, side in sides)
+    return FLOAT * vectors + softmax_bytes(*sides[0], size), pairs_seconds(pairs, size)
+
+
+def softmax_bytes(rows: float, candidates: float, size: int) -> float:
+    """Of `losses.softmax_over`: a block of logits, and both gradients."""
+    return FLOAT * (min(BLOCK["cpu"], rows * candidates) + 2 * size * (rows + candidates))
+
+
+def pairs_seconds(pairs: float, size: int) -> float:
+    """CPU seconds of `losses.softmax_over` with so many logits, of vectors of this size, the gradients included."""
+    return pairs * (2e-9 + 7e-11 * size)
 
 
 def ranking(shape: Shape, scorers: int = 4) -> float:

@@ -38,16 +38,6 @@ def watched_squared(scores: Tensor) -> Tensor:
     return functional.mse_loss(scores.float(), targets)
 
 
-def softmax_cross_entropy(logits: Tensor, targets: Tensor, padding: int) -> Tensor:
-    """Mean of -ln softmax(logits)[target] over targets that are not `padding`; ln n_items where logits are equal.
-
-    logits: [... × n_items]; targets: int64 [...]. Without any target: 0.
-    """
-    flat = targets.reshape(-1)
-    total = functional.cross_entropy(logits.reshape(len(flat), -1).float(), flat, ignore_index=padding, reduction="sum")
-    return total / (flat != padding).sum().clamp(min=1)
-
-
 def multinomial(logits: Tensor, histories: Tensor) -> Tensor:
     """Mean a row of -sum over its films of ln softmax(logits) (Liang et al. 2018). Both [rows × n_items]."""
     return -(functional.log_softmax(logits.float(), dim=-1) * histories).sum(dim=-1).mean()
@@ -63,6 +53,17 @@ def info_nce(views: Tensor, candidates: Tensor, own: Tensor, counts: Tensor, tem
         scaled = functional.normalize(views.float(), dim=1) / temperature
         unit = functional.normalize(candidates.float(), dim=1)
         loss: Tensor = _NegativeLogSoftmax.apply(scaled, unit, own, counts / counts.sum())
+    return loss
+
+
+def softmax_over(states: Tensor, vectors: Tensor, targets: Tensor) -> Tensor:
+    """Mean of -ln softmax(state · vectors)[target]: ln n where all scores are equal.
+
+    states: [rows × size]; vectors: [n × size]; targets: int64 [rows]. The scores are never there as a whole.
+    """
+    weights = torch.full((len(states),), 1 / max(1, len(states)), device=states.device)
+    with torch.autocast(states.device.type, enabled=False):
+        loss: Tensor = _NegativeLogSoftmax.apply(states.float(), vectors.float(), targets, weights)
     return loss
 
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from recpipe.models.sequences.sasrec import Block, Sasrec, SasrecNetwork, may_attend
+from recpipe.models.sequences.sasrec import Block, Sasrec, SasrecNetwork
+from recpipe.training.windows import earlier_and_real
 
 N_ITEMS = PADDING = 7
 FILMS = torch.tensor([[7, 7, 3, 1, 4], [2, 5, 2, 0, 6], [7, 7, 7, 7, 1]])
@@ -49,8 +50,8 @@ def test_the_order_of_the_films_counts() -> None:
 
 
 def test_everyone_attends_to_what_is_real_and_not_later_and_padding_to_itself() -> None:
-    allowed = may_attend(torch.tensor([[False, True, True]]))
-    assert allowed.int().tolist() == [[[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]]
+    allowed = earlier_and_real(torch.tensor([[False, True, True]]))
+    assert allowed.int().tolist() == [[[1, 0, 0], [0, 1, 0], [0, 1, 1]]]
 
 
 def test_attention_is_a_weighted_mean_of_what_may_be_seen() -> None:
@@ -69,7 +70,7 @@ def test_attention_is_a_weighted_mean_of_what_may_be_seen() -> None:
             expected[who, head] = sum(weight * values[j, head] for weight, j in zip(weights, seen, strict=True))
     attended = states[0] + block.attention_out(expected)
     expected = attended + block.feed_forward(block.norms[1](attended))
-    torch.testing.assert_close(block(states, may_attend(real))[0], expected)
+    torch.testing.assert_close(block(states, earlier_and_real(real)[:, None])[0], expected)
 
 
 def test_heads_that_do_not_divide_the_size_are_refused() -> None:
