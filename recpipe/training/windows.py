@@ -104,6 +104,10 @@ class WindowLearner(Learner):
         """The number of the padding, `n_items`."""
         return self.items.num_embeddings - 1
 
+    def vectors(self) -> Tensor:
+        """What a state is multiplied with, film by film: [n_items × size]. The films' own vectors, as a rule."""
+        return self.items.weight[:-1]
+
     def prepare(self, train: TrainingSet) -> None:
         """Called once before learning, for what a network takes from the data besides the batches."""
 
@@ -117,7 +121,7 @@ class WindowLearner(Learner):
 
     def scores(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length] → [rows × n_items]."""
-        return self.states(films, *users)[:, -1] @ self.items.weight[:-1].T
+        return self.states(films, *users)[:, -1] @ self.vectors().T
 
     def loss(self, films: Tensor, targets: Tensor, *users: Tensor) -> Tensor:
         """films, targets: int64 [rows × max_length], padded on the left → mean per target. Padding costs no product."""
@@ -132,7 +136,7 @@ class WindowLearner(Learner):
 
 
 class NextFilmLearner(WindowLearner):
-    """Learns by the losses of `NextFilmRecipe`; the score of a film is state · its vector."""
+    """Learns by the losses of `NextFilmRecipe`; the score of a film is state · its vector of `vectors`."""
 
     def __init__(self, n_items: int, recipe: NextFilmRecipe) -> None:
         super().__init__()
@@ -146,22 +150,27 @@ class NextFilmLearner(WindowLearner):
         films, targets = self.without_empty_columns(films, targets)
         wanted = targets != self.n_items
         states = self.states(films, *users)[wanted]  # [targets × size]
-        watched = (states * self.items(targets[wanted])).sum(dim=1)
+        watched = self.pairwise(states, targets[wanted])
         drawn = torch.randint(self.n_items, targets.shape, device=targets.device)
         in_window = (drawn[:, :, None] == torch.cat((films[:, :1], targets), dim=1)[:, None, :]).any(dim=2)
-        not_watched = (states * self.items(drawn[wanted])).sum(dim=1).masked_fill(in_window[wanted], -torch.inf)
+        not_watched = self.pairwise(states, drawn[wanted]).masked_fill(in_window[wanted], -torch.inf)
         return (functional.softplus(-watched.float()) + functional.softplus(not_watched.float())).mean()
 
     def loss_at(self, states: Tensor, found: Tensor) -> Tensor:
         """By the recipe's loss, where it is no `binary_cross_entropy`."""
         if self.recipe.loss == "cross_entropy":
-            return softmax_over(states, self.items.weight[:-1], found)
-        watched = (states * self.items(found)).sum(dim=1)
+            return softmax_over(states, self.vectors(), found)
+        watched = self.pairwise(states, found)
         drawn = torch.randint(self.n_items, (self.recipe.negatives,), device=found.device)
-        not_watched = (states @ self.items(drawn).T).masked_fill(found[:, None] == drawn, -torch.inf)
+        others = states @ functional.embedding(drawn, self.vectors()).T
+        not_watched = others.masked_fill(found[:, None] == drawn, -torch.inf)
         if self.recipe.loss == "gbce":
             return generalised_binary_cross_entropy(watched, not_watched, self.n_items, self.recipe.calibration)
         return sampled_softmax(watched, not_watched)
+
+    def pairwise(self, states: Tensor, films: Tensor) -> Tensor:
+        """states [targets × size], films int64 [targets] → the score of each one's film [targets]."""
+        return (states * functional.embedding(films, self.vectors())).sum(dim=1)
 
 
 def film_vectors(n_items: int, size: int, deviation: float = 0.02) -> nn.Embedding:
@@ -195,3 +204,18 @@ def earlier_and_real(real: Tensor) -> Tensor:
     earlier = torch.ones(length, length, dtype=torch.bool, device=real.device).tril()
     itself = torch.eye(length, dtype=torch.bool, device=real.device)
     return earlier & real[:, None, :] | itself
+
+
+def shifted(states: Tensor, by: int) -> Tensor:
+    """states [rows × length × size] → those of `by` positions earlier, zeros before the first: the same shape."""
+    return functional.pad(states, (0, 0, by, 0))[:, : states.shape[1]]
+
+
+def convolved(states: Tensor, weights: Tensor, dilation: int = 1) -> Tensor:
+    """A causal convolution: the sum over k of weights[k] · the state of (kernel - 1 - k) · dilation positions earlier.
+
+    states [rows × length × before], weights [kernel × before × after] → [rows × length × after], one matrix product.
+    """
+    kernel = len(weights)
+    earlier = [shifted(states, (kernel - 1 - place) * dilation) for place in range(kernel)]
+    return torch.cat(earlier, dim=2) @ weights.flatten(0, 1)

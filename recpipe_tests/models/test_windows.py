@@ -1,0 +1,86 @@
+"""What holds for every model that reads windows: no later film is seen, padding does not matter, losses stay finite."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from recpipe.training.windows import NextFilmRecipe, WindowLearner, WindowRecipe
+from recpipe_tests.settings_for_tests import model_names, recipe_of, tiny_recipe
+
+MODELS = [model for model in model_names("sequences") if isinstance(recipe_of(model), WindowRecipe)]
+N_ITEMS = PADDING = 7
+FILMS = torch.tensor([[7, 7, 3, 1, 4], [2, 5, 2, 0, 6], [7, 7, 7, 7, 1]])
+TARGETS = torch.tensor([[7, 7, 1, 4, 0], [5, 2, 0, 6, 3], [7, 7, 7, 7, 2]])
+USERS = torch.tensor([0, 2, 3])
+
+BY_POSITION = {"sasrec"}
+"""What they know of a film's place counts from the end of the window, so that a prefix alone is another input."""
+
+every_model = pytest.mark.parametrize("model", MODELS)
+every_prefix_model = pytest.mark.parametrize("model", sorted({*MODELS} - BY_POSITION))
+
+
+def network(model: str, **settings: Any) -> WindowLearner:
+    """Random everywhere, so that nothing is hidden by a zero; the third user is unknown."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(4)
+        recipe = tiny_recipe(model, embedding_size=4, max_length=8, negatives=3, **settings)
+        assert isinstance(recipe, WindowRecipe)
+        learner = recipe.network(3, N_ITEMS)
+        for parameter in learner.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+        with torch.no_grad():
+            learner.items.weight[-1] = 0.0
+    return learner.eval()
+
+
+def given(learner: WindowLearner, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    return (*tensors, USERS) if learner.knows_users else tensors
+
+
+@every_prefix_model
+def test_each_state_is_that_of_its_own_prefix_alone(model: str) -> None:
+    learner = network(model)
+    whole = learner.states(*given(learner, FILMS))
+    for length in range(1, 6):
+        alone = learner.states(*given(learner, FILMS[:, :length]))[:, -1]
+        real = FILMS[:, length - 1] != PADDING
+        torch.testing.assert_close(whole[real, length - 1], alone[real])
+
+
+@every_model
+def test_the_amount_of_padding_changes_neither_scores_nor_loss(model: str) -> None:
+    learner = network(model)
+    films, targets = (torch.nn.functional.pad(tensor, (3, 0), value=PADDING) for tensor in (FILMS, TARGETS))
+    torch.testing.assert_close(learner.scores(*given(learner, films)), learner.scores(*given(learner, FILMS)))
+    found, expected = (learner.loss(*given(learner, *pair)) for pair in ((films, targets), (FILMS, TARGETS)))
+    torch.testing.assert_close(found, expected)
+
+
+@every_prefix_model
+def test_the_loss_is_that_of_the_scores_at_every_target(model: str) -> None:
+    learner, terms = network(model), []
+    for row, column in (TARGETS != PADDING).nonzero().tolist():
+        scores = learner.scores(*given(learner, FILMS[:, : column + 1]))[row]
+        terms.append(-torch.log_softmax(scores, dim=0)[TARGETS[row, column]])
+    torch.testing.assert_close(learner.loss(*given(learner, FILMS, TARGETS)), torch.stack(terms).mean())
+
+
+@every_model
+def test_a_row_of_padding_gets_finite_scores_and_breaks_no_gradient(model: str) -> None:
+    learner, nothing = network(model), torch.full((3, 5), PADDING)
+    assert learner.scores(*given(learner, nothing)).isfinite().all()
+    learner.loss(*given(learner, torch.cat((FILMS[:2], nothing[:1])), torch.cat((TARGETS[:2], nothing[:1])))).backward()
+    assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in learner.parameters())
+
+
+@pytest.mark.parametrize("loss", ["sampled_softmax", "binary_cross_entropy", "gbce"])
+@pytest.mark.parametrize("model", [model for model in MODELS if isinstance(recipe_of(model), NextFilmRecipe)])
+def test_every_loss_teaches_every_parameter(model: str, loss: str) -> None:
+    learner = network(model, loss=loss)
+    torch.manual_seed(0)
+    learner.loss(*given(learner, FILMS, TARGETS)).backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in learner.parameters())
