@@ -53,7 +53,7 @@ class _AdditiveScores(torch.autograd.Function):
 def _active(queries: Tensor, keys: Tensor, activation: Activation) -> Tensor:
     """[rows × length × length × size]."""
     sums = queries[:, :, None] + keys[:, None]
-    return sums.sigmoid_() if activation == "sigmoid" else sums.tanh_()
+    return sums.sigmoid_() if activation == "sigmoid" else sums.mul_(2).sigmoid_().mul_(2).sub_(1)
 
 
 def _blocks(queries: Tensor, keys: Tensor) -> list[slice]:

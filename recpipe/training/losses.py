@@ -52,18 +52,20 @@ def info_nce(views: Tensor, candidates: Tensor, own: Tensor, counts: Tensor, tem
     with torch.autocast(views.device.type, enabled=False):
         scaled = functional.normalize(views.float(), dim=1) / temperature
         unit = functional.normalize(candidates.float(), dim=1)
-        loss: Tensor = _NegativeLogSoftmax.apply(scaled, unit, own, counts / counts.sum())
+        loss: Tensor = _NegativeLogSoftmax.apply(scaled, unit, own, counts / counts.sum(), None)
     return loss
 
 
-def softmax_over(states: Tensor, vectors: Tensor, targets: Tensor) -> Tensor:
+def softmax_over(states: Tensor, vectors: Tensor, targets: Tensor, left_out: Tensor | None = None) -> Tensor:
     """Mean of -ln softmax(state · vectors)[target]: ln n where all scores are equal.
 
-    states: [rows × size]; vectors: [n × size]; targets: int64 [rows]. The scores are never there as a whole.
+    states: [rows × size]; vectors: [n × size]; targets: int64 [rows]; left_out: int64 [rows × any], for each row
+    vectors that are no choice there, never its target, the same one as often as you like. The scores are never there as
+    a whole.
     """
     weights = torch.full((len(states),), 1 / max(1, len(states)), device=states.device)
     with torch.autocast(states.device.type, enabled=False):
-        loss: Tensor = _NegativeLogSoftmax.apply(states.float(), vectors.float(), targets, weights)
+        loss: Tensor = _NegativeLogSoftmax.apply(states.float(), vectors.float(), targets, weights, left_out)
     return loss
 
 
@@ -78,13 +80,17 @@ class _NegativeLogSoftmax(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, views: Tensor, candidates: Tensor, own: Tensor, weights: Tensor) -> Tensor:
-        """views [rows × size], candidates [n × size], own int64 [rows], weights [rows] → a number."""
+    def forward(
+        ctx: Any, views: Tensor, candidates: Tensor, own: Tensor, weights: Tensor, left_out: Tensor | None
+    ) -> Tensor:
+        """views [rows × size], candidates [n × size], own int64 [rows], weights [rows], left_out int64 [rows × any] → a
+        number."""
+        others = left_out if left_out is not None else own.new_empty((len(own), 0))
         rows = max(1, BLOCK.get(views.device.type, BLOCK["cpu"]) // len(candidates))
         total, of_views, of_candidates = views.new_zeros(()), torch.empty_like(views), torch.zeros_like(candidates)
-        blocks = (tensor.split(rows) for tensor in (views, own[:, None], weights[:, None], of_views))
-        for block, chosen, weight, gradient in zip(*blocks, strict=True):
-            logits = block @ candidates.T
+        blocks = (tensor.split(rows) for tensor in (views, own[:, None], weights[:, None], of_views, others))
+        for block, chosen, weight, gradient, no_choice in zip(*blocks, strict=True):
+            logits = (block @ candidates.T).scatter_(1, no_choice, -torch.inf)
             highest, reached = logits.amax(dim=1, keepdim=True), logits.gather(1, chosen)
             sums = logits.sub_(highest).exp_().sum(dim=1, keepdim=True)
             total += (weight * (highest + sums.log() - reached)).sum()
@@ -96,7 +102,7 @@ class _NegativeLogSoftmax(torch.autograd.Function):
         return total
 
     @staticmethod
-    def vjp(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
+    def vjp(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         """A number → those of views and candidates, in their shapes."""
         of_views, of_candidates = ctx.saved_tensors
-        return gradient * of_views, gradient * of_candidates, None, None
+        return gradient * of_views, gradient * of_candidates, None, None, None

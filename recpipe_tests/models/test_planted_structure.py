@@ -10,7 +10,9 @@ from recpipe_tests import worlds
 from recpipe_tests.settings_for_tests import model_names, tiny_recipe
 
 GENERAL = ("neighbours", "linear", "factors", "neural", "autoencoders", "graphs")
-ONE_FILM_BACK = {"stamp"}
+CHAINS = {"repeat_net": {"max_length": 20, "epochs": 12}}
+"""What follows a film is for RepeatNet two things to learn: what follows where it was seen, and where it was not."""
+ONE_FILM_BACK = {"fpmc", "markov_chain", "stamp"}
 """They know which film is the latest, and of those before it no order."""
 FEW_FILMS = {"negatives": 4, "max_length": 10, "dropout": 0.0}
 
@@ -45,7 +47,8 @@ def test_co_occurrence_alone_does_not_reach_them() -> None:
 @pytest.mark.parametrize("model", model_names("sequences"))
 def test_sequential_models_learn_what_follows_a_film(model: str) -> None:
     world = worlds.first_order()
-    scorer = tiny_recipe(model, **FEW_FILMS, epochs=6, batch_size=32).fit(world.train, Run())
+    settings = FEW_FILMS | {"epochs": 6, "batch_size": 32} | CHAINS.get(model, {})
+    scorer = tiny_recipe(model, **settings).fit(world.train, Run())
     assert world.recall(scorer) > world.between(0.9)
 
 
@@ -68,6 +71,12 @@ def test_models_that_know_the_latest_film_alone_miss_what_follows_two(model: str
 def test_order_blind_models_stay_at_chance_where_only_order_tells(model: str, world: worlds.World) -> None:
     scorer = tiny_recipe(model).fit(world.train, Run())
     assert world.recall(scorer) < world.chance + 0.1
+
+
+def test_repeat_net_finds_what_comes_again() -> None:
+    world = worlds.repeats()
+    scorer = tiny_recipe("repeat_net", **FEW_FILMS, epochs=15, batch_size=32).fit(world.train, Run())
+    assert world.recall(scorer) > world.between(0.9)
 
 
 @pytest.mark.parametrize("based_on", ["users", "items"])

@@ -51,6 +51,20 @@ def test_softmax_over_is_the_mean_of_a_literal_softmax_and_nothing_costs_nothing
     assert float(loss.detach()) == 0.0
 
 
+@pytest.mark.parametrize("block", [1, 8, 1000])
+def test_what_is_left_out_is_no_choice_and_is_not_taught(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(losses.BLOCK, "cpu", block)
+    numbers = torch.Generator().manual_seed(0)
+    states, vectors = (torch.randn(rows, 3, generator=numbers).requires_grad_() for rows in (3, 5))
+    targets, left_out = torch.tensor([4, 0, 2]), torch.tensor([[1, 1], [2, 3], [0, 0]])
+    scores = (states @ vectors.T).scatter(1, left_out, -torch.inf)
+    expected = -scores.log_softmax(dim=1)[torch.arange(3), targets].mean()
+    wanted = torch.autograd.grad(expected, (states, vectors))
+    loss = losses.softmax_over(states, vectors, targets, left_out)
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(torch.autograd.grad(loss, (states, vectors)), wanted)
+
+
 def test_multinomial_is_a_sum_over_a_rows_films_and_a_mean_over_rows() -> None:
     logits = np.array([[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
     histories = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
