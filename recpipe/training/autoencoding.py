@@ -7,6 +7,33 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from recpipe.data.training_set import TrainingSet
+from recpipe.recipe import Run
+from recpipe.scoring.history_network import HistoryNetwork
+from recpipe.training.batches import user_batches
+from recpipe.training.loop import Batches, learn, seeded
+from recpipe.training.settings import GradientNetworkRecipe
+
+
+class HistoryRecipe(GradientNetworkRecipe):
+    """Learns from whole histories, a user a row."""
+
+    def fit(self, train: TrainingSet, run: Run) -> HistoryNetwork:
+        """Each example is one row of `batches`."""
+        with seeded(run):
+            network = self.network(train.n_users, train.n_items)
+        return learn(
+            network,
+            self.batches(train),
+            lambda learned: HistoryNetwork(learned, train.n_items, train.n_users),
+            self.schedule,
+            run,
+        )
+
+    def batches(self, train: TrainingSet) -> Batches:
+        """Each example is one user with a training event."""
+        return user_batches(train.interactions, self.batch_size)
+
 
 def dense(widths: tuple[int, ...], activation: type[nn.Module] = nn.Tanh) -> nn.Sequential:
     """Linear maps with the activation between them, none after the last; normal weights after Glorot, biases 0."""

@@ -13,18 +13,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recpipe.costs import FLOAT, Cost, Shape
-from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Run
-from recpipe.scoring.history_network import HistoryNetwork
-from recpipe.training.autoencoding import linear
-from recpipe.training.batches import user_batches
+from recpipe.training.autoencoding import HistoryRecipe, linear
 from recpipe.training.costs import learned, ranking, users_stream
-from recpipe.training.loop import Learner, learn, seeded
-from recpipe.training.settings import GradientNetworkRecipe
+from recpipe.training.loop import Learner
 
 
 @final
-class Cdae(GradientNetworkRecipe):
+class Cdae(HistoryRecipe):
     """Wu et al. 2016. x is the binary history of user u, x' = dropout(x), kept films scaled by 1 / (1 − dropout):
 
         z = h(Wᵀ x' + V[u] + b),  s = W'ᵀ z + b',
@@ -52,18 +47,6 @@ class Cdae(GradientNetworkRecipe):
     def network(self, n_users: int, n_items: int) -> CdaeNetwork:
         """Untrained."""
         return CdaeNetwork(n_users, n_items, self)
-
-    def fit(self, train: TrainingSet, run: Run) -> HistoryNetwork:
-        """Each example is one user with a training event."""
-        with seeded(run):
-            network = self.network(train.n_users, train.n_items)
-        return learn(
-            network,
-            user_batches(train.interactions, self.batch_size),
-            lambda learned: HistoryNetwork(learned, train.n_items, train.n_users),
-            self.schedule,
-            run,
-        )
 
     def cost(self, shape: Shape) -> Cost:
         """A vector a user and two a film; in a step, fourteen rows of all films a user."""

@@ -14,19 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recpipe.costs import FLOAT, Cost, Shape
-from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Run
-from recpipe.scoring.history_network import BLOCK, HistoryNetwork
-from recpipe.training.autoencoding import Annealing, dense, drawn
-from recpipe.training.batches import user_batches
+from recpipe.scoring.history_network import BLOCK
+from recpipe.training.autoencoding import Annealing, HistoryRecipe, dense, drawn
 from recpipe.training.costs import learned, ranking, users_stream
-from recpipe.training.loop import Learner, learn, seeded
+from recpipe.training.loop import Learner
 from recpipe.training.losses import multinomial
-from recpipe.training.settings import GradientNetworkRecipe
 
 
 @final
-class MacridVae(GradientNetworkRecipe):
+class MacridVae(HistoryRecipe):
     """Ma et al. 2019. x is a user's binary history, hᵢ the vector of film i, mₖ one of K prototypes:
 
         cᵢ = softmaxₖ(cos(hᵢ, mₖ) / τ),  x'ₖ = dropout(x ⊙ c·ₖ / |x ⊙ c·ₖ|₂),
@@ -62,18 +58,6 @@ class MacridVae(GradientNetworkRecipe):
     def network(self, n_users: int, n_items: int) -> MacridVaeNetwork:
         """Untrained; the number of users plays no part."""
         return MacridVaeNetwork(n_items, self)
-
-    def fit(self, train: TrainingSet, run: Run) -> HistoryNetwork:
-        """Each example is one user with a training event."""
-        with seeded(run):
-            network = self.network(train.n_users, train.n_items)
-        return learn(
-            network,
-            user_batches(train.interactions, self.batch_size),
-            lambda learned: HistoryNetwork(learned, train.n_items, train.n_users),
-            self.schedule,
-            run,
-        )
 
     def cost(self, shape: Shape) -> Cost:
         """Vectors of films and the encoder; a step has ten, scoring three rows of all films a user and kind."""

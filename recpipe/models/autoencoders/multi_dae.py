@@ -12,19 +12,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recpipe.costs import FLOAT, Cost, Shape
-from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Run
-from recpipe.scoring.history_network import HistoryNetwork
-from recpipe.training.autoencoding import dense
-from recpipe.training.batches import user_batches
+from recpipe.training.autoencoding import HistoryRecipe, dense
 from recpipe.training.costs import learned, ranking, users_stream
-from recpipe.training.loop import Learner, learn, seeded
+from recpipe.training.loop import Learner
 from recpipe.training.losses import multinomial
-from recpipe.training.settings import GradientNetworkRecipe
 
 
 @final
-class MultiDae(GradientNetworkRecipe):
+class MultiDae(HistoryRecipe):
     """Liang et al. 2018. x is a user's binary history, x' = dropout(x / |x|₂), f has tanh between its layers:
 
         π = softmax(f(x')),  loss = −Σᵢ xᵢ log πᵢ, a mean per user, never negative;  score = f(x / |x|₂).
@@ -46,18 +41,6 @@ class MultiDae(GradientNetworkRecipe):
     def network(self, n_users: int, n_items: int) -> MultiDaeNetwork:
         """Untrained; the number of users plays no part."""
         return MultiDaeNetwork(n_items, self)
-
-    def fit(self, train: TrainingSet, run: Run) -> HistoryNetwork:
-        """Each example is one user with a training event."""
-        with seeded(run):
-            network = self.network(train.n_users, train.n_items)
-        return learn(
-            network,
-            user_batches(train.interactions, self.batch_size),
-            lambda learned: HistoryNetwork(learned, train.n_items, train.n_users),
-            self.schedule,
-            run,
-        )
 
     def cost(self, shape: Shape) -> Cost:
         """A weight for each film and unit of the outermost layers, twice; in a step, 24 rows of all films a user."""

@@ -13,19 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recpipe.costs import FLOAT, Cost, Shape
-from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Run
-from recpipe.scoring.history_network import HistoryNetwork
-from recpipe.training.autoencoding import Annealing, dense, drawn, kl_to_standard_normal
-from recpipe.training.batches import user_batches
+from recpipe.training.autoencoding import Annealing, HistoryRecipe, dense, drawn, kl_to_standard_normal
 from recpipe.training.costs import learned, ranking, users_stream
-from recpipe.training.loop import Learner, learn, seeded
+from recpipe.training.loop import Learner
 from recpipe.training.losses import multinomial
-from recpipe.training.settings import GradientNetworkRecipe
 
 
 @final
-class MultiVae(GradientNetworkRecipe):
+class MultiVae(HistoryRecipe):
     """Liang et al. 2018. x is a user's binary history, x' = dropout(x / |x|₂), the encoder has tanh between its layers:
 
         z ~ N(μ(x'), diag σ²(x')),  π = softmax(f(z)),
@@ -50,18 +45,6 @@ class MultiVae(GradientNetworkRecipe):
     def network(self, n_users: int, n_items: int) -> MultiVaeNetwork:
         """Untrained; the number of users plays no part."""
         return MultiVaeNetwork(n_items, self)
-
-    def fit(self, train: TrainingSet, run: Run) -> HistoryNetwork:
-        """Each example is one user with a training event."""
-        with seeded(run):
-            network = self.network(train.n_users, train.n_items)
-        return learn(
-            network,
-            user_batches(train.interactions, self.batch_size),
-            lambda learned: HistoryNetwork(learned, train.n_items, train.n_users),
-            self.schedule,
-            run,
-        )
 
     def cost(self, shape: Shape) -> Cost:
         """A weight for each film and unit of the outermost layers, twice; in a step, ten rows of all films a user."""

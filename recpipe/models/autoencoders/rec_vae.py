@@ -16,14 +16,11 @@ from torch.nn import functional
 
 from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Run
-from recpipe.scoring.history_network import HistoryNetwork
-from recpipe.training.autoencoding import drawn, kl_to_standard_normal, linear
+from recpipe.training.autoencoding import HistoryRecipe, drawn, kl_to_standard_normal, linear
 from recpipe.training.batches import in_phases, user_batches
 from recpipe.training.costs import learned, ranking, users_stream
-from recpipe.training.loop import Learner, learn, seeded
+from recpipe.training.loop import Batches, Learner
 from recpipe.training.losses import multinomial
-from recpipe.training.settings import GradientNetworkRecipe
 
 ENCODER, DECODER = 0, 1
 """The phases of an epoch."""
@@ -35,7 +32,7 @@ WIDE_LOG_VARIANCE = 10.0
 
 
 @final
-class RecVae(GradientNetworkRecipe):
+class RecVae(HistoryRecipe):
     """Shenbin et al. 2020. x is a user's binary history, x' = dropout(x / |x|₂):
 
         z ~ q(z | x') = N(μ(x'), diag σ²(x')),  π = softmax(W z + b),
@@ -75,17 +72,9 @@ class RecVae(GradientNetworkRecipe):
         """Untrained; the number of users plays no part."""
         return RecVaeNetwork(n_items, self)
 
-    def fit(self, train: TrainingSet, run: Run) -> HistoryNetwork:
+    def batches(self, train: TrainingSet) -> Batches:
         """Each example is one user with a training event in one pass: four times a user an epoch."""
-        with seeded(run):
-            network = self.network(train.n_users, train.n_items)
-        return learn(
-            network,
-            in_phases(user_batches(train.interactions, self.batch_size), *PASSES.values()),
-            lambda learned: HistoryNetwork(learned, train.n_items, train.n_users),
-            self.schedule,
-            run,
-        )
+        return in_phases(user_batches(train.interactions, self.batch_size), *PASSES.values())
 
     def cost(self, shape: Shape) -> Cost:
         """An encoder, a decoder, and the old encoder at half, for it has neither gradient nor moments; in a step, ten
