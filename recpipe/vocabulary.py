@@ -25,6 +25,7 @@ VOCABULARY: dict[str, str] = {
     "half_life": "films after which an entry of a history weighs half when films are scored; none: all weigh the same",
     "heads": "attention heads",
     "hyper_layers": "half of the layers between the two outputs of a node that are compared",
+    "initial_deviation": "standard deviation of the embeddings before anything is learned",
     "intents": "slices of an embedding, each smoothed over a graph of its own",
     "iterations": "rounds of routing within one layer",
     "kernel_size": "films that one convolution reads",

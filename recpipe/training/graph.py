@@ -73,9 +73,9 @@ class Graph(nn.Module):
             layers.append(symmetric_product(matrix, layers[-1]))
         return layers
 
-    def embeddings(self, size: int) -> nn.Parameter:
-        """A vector a node, N(0, 0.1²) as in LightGCN's code: [nodes × size]."""
-        return nn.Parameter(torch.randn(self.n_users + self.n_items, size) * 0.1)
+    def embeddings(self, size: int, deviation: float) -> nn.Parameter:
+        """A vector a node, N(0, deviation²): [nodes × size]."""
+        return nn.Parameter(torch.randn(self.n_users + self.n_items, size) * deviation)
 
     def sides(self, nodes: Tensor) -> tuple[FloatArray, FloatArray]:
         """nodes [nodes × size] → the users' rows and the films', for a scorer."""

@@ -55,6 +55,7 @@ class Dgcf(GradientRecipe):
     """
 
     embedding_size: int = Field(default=64, ge=1)
+    initial_deviation: float = Field(default=0.1, gt=0.0)
     layers: int = Field(default=1, ge=0)
     intents: int = Field(default=4, ge=1)
     iterations: int = Field(default=2, ge=1)
@@ -101,7 +102,7 @@ class DgcfNetwork(Learner):
         self.recipe = recipe
         self.graph = Graph(watched)
         self.edges = EdgeWeights(self.graph)
-        self.initial = self.graph.embeddings(recipe.embedding_size)
+        self.initial = self.graph.embeddings(recipe.embedding_size, recipe.initial_deviation)
         an_epoch = max(watched.shape) * recipe.batch_size / max(1, watched.nnz)
         self.sampled = min(max(2, round(an_epoch)), SAMPLED)
 

@@ -53,6 +53,7 @@ class Ncl(GradientRecipe):
     """
 
     embedding_size: int = Field(default=64, ge=1)
+    initial_deviation: float = Field(default=0.1, gt=0.0)
     layers: int = Field(default=3, ge=0)
     hyper_layers: int = Field(default=1, ge=1)
     regularization: float = Field(default=1e-4, ge=0.0)
@@ -105,7 +106,7 @@ class NclNetwork(Learner):
         super().__init__()
         self.recipe = recipe
         self.graph = Graph(watched)
-        self.initial = self.graph.embeddings(recipe.embedding_size)
+        self.initial = self.graph.embeddings(recipe.embedding_size, recipe.initial_deviation)
         self.counts = [min(recipe.prototypes, side) for side in watched.shape]
         self.register_buffer("begun", torch.zeros((), dtype=torch.int64))
         self.register_buffer("seed", torch.tensor(-1), persistent=False)

@@ -56,6 +56,7 @@ class Ngcf(GradientRecipe):
 
     learning_rate: float = Field(default=1e-3, gt=0.0)
     embedding_size: int = Field(default=64, ge=1)
+    initial_deviation: float = Field(default=0.1, gt=0.0)
     layers: tuple[PositiveInt, ...] = Field(default=(64, 64, 64), min_length=1)
     dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     negatives: int = Field(default=1, ge=1)
@@ -92,7 +93,7 @@ class NgcfNetwork(Learner):
         super().__init__()
         self.recipe = recipe
         self.graph = Graph(watched)
-        self.initial = self.graph.embeddings(recipe.embedding_size)
+        self.initial = self.graph.embeddings(recipe.embedding_size, recipe.initial_deviation)
         widths = list(pairwise((recipe.embedding_size, *recipe.layers)))
         self.of_sums = nn.ModuleList(nn.Linear(*width) for width in widths)
         self.of_products = nn.ModuleList(nn.Linear(*width, bias=False) for width in widths)

@@ -44,6 +44,7 @@ class Sgl(GradientRecipe):
     """
 
     embedding_size: int = Field(default=64, ge=1)
+    initial_deviation: float = Field(default=0.1, gt=0.0)
     layers: int = Field(default=3, ge=0)
     regularization: float = Field(default=1e-4, ge=0.0)
     views: Literal["edges", "nodes", "walk"] = "edges"
@@ -79,7 +80,7 @@ class SglNetwork(Learner):
         super().__init__()
         self.recipe = recipe
         self.graph = Graph(watched)
-        self.initial = self.graph.embeddings(recipe.embedding_size)
+        self.initial = self.graph.embeddings(recipe.embedding_size, recipe.initial_deviation)
         self._views: tuple[int, tuple[list[Tensor], ...]] | None = None
 
     def propagated(self, adjacencies: list[Tensor] | None = None) -> Tensor:

@@ -49,6 +49,7 @@ class SpectralCf(GradientRecipe):
 
     learning_rate: float = Field(default=1e-3, gt=0.0)
     embedding_size: int = Field(default=16, ge=1)
+    initial_deviation: float = Field(default=0.1, gt=0.0)
     layers: int = Field(default=3, ge=0)
     regularization: float = Field(default=1e-3, ge=0.0)
 
@@ -82,7 +83,7 @@ class SpectralCfNetwork(Learner):
         self.recipe = recipe
         self.graph = Graph(watched)
         size = recipe.embedding_size
-        self.initial = self.graph.embeddings(size)
+        self.initial = self.graph.embeddings(size, recipe.initial_deviation)
         self.filters = nn.Parameter(torch.randn(recipe.layers, size, size))
         degrees = self.graph.adjacency.crow_indices().diff().to(torch.float32)
         self.register_buffer("roots", degrees.sqrt()[:, None], persistent=False)
