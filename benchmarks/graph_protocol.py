@@ -43,10 +43,9 @@ PUBLISHED: dict[str, dict[str, Any]] = {
                     "prototype_weight": 8e-8 * 4096},
 }  # fmt: skip
 """NCL's weights are of sums over a batch there, hence the 4096: ours are means. SGL's loss is a sum but for its
-penalty, which so counts for nothing. The source draws embeddings after Xavier, about 0.02, and its penalty is on lengths,
-not on their squares, which makes it some hundred times weaker: LightGCN with both ends lower, 0.2449 after 129 epochs
-(validation MRR 0.3585 against 0.3630). So the penalty is that of the papers, and the embeddings start as in LightGCN's
-code."""
+penalty, which so counts for nothing. The source draws embeddings after Xavier, about 0.02, and its penalty is on
+lengths, not on their squares, which makes it some hundred times weaker: LightGCN with both had validation MRR 0.3585
+after 129 epochs, with the papers' penalty and the start of LightGCN's code 0.3630, so these are taken."""
 BARS = {"bpr": 0.2401, "lightgcn": 0.2538, "ngcf": 0.2508, "sgl": 0.2505, "ncl": 0.2702}
 """NDCG@10 of the source's table."""
 SHOWN = ("recall@10", "mrr@10", "ndcg@10", "hit_rate@10")
