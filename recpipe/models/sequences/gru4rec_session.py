@@ -121,12 +121,12 @@ class Gru4recSessionNetwork(Learner):
     def __init__(self, n_users: int, n_items: int, recipe: Gru4recSession) -> None:
         super().__init__()
         self.recipe, self.n_items, size = recipe, n_items, recipe.embedding_size
-        widest = size**-0.5
-        self.items = nn.Parameter(torch.empty(n_items, size).normal_(std=widest))
+        bound = size**-0.5
+        self.items = nn.Parameter(torch.empty(n_items, size).normal_(std=bound))
         self.biases = nn.Parameter(torch.zeros(n_items))
         shape = (3 * size, size) if recipe.inputs == "shared" else (n_items, 3 * size)
-        self.entering = nn.Parameter(torch.empty(shape).uniform_(-widest, widest))
-        self.recurrent = nn.Parameter(torch.empty(3 * size, size).uniform_(-widest, widest))
+        self.entering = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
+        self.recurrent = nn.Parameter(torch.empty(3 * size, size).uniform_(-bound, bound))
         self.entering_bias, self.recurrent_bias = (nn.Parameter(torch.zeros(3 * size)) for _ in range(2))
         self.dropout = nn.Dropout(recipe.dropout)
         self.register_buffer("popularity", torch.ones(n_items))
