@@ -94,6 +94,7 @@ VARIANTS: list[tuple[str, dict[str, Any], int]] = [
     ("bpr", {"sampling": "popularity"}, 3),
     ("logistic_mf", {"negatives": 4}, 3),
     ("gru4rec", {"loss": "bpr_max", "negatives": 4}, 3),
+    ("gru4rec_session", {"loss": "bpr_max", "negatives": 4, "truncation": 3}, 3),
     ("sasrec", {"loss": "gbce", "negatives": 4}, 3),
     ("multi_vae", {"annealing_steps": 9}, 3),
     ("macrid_vae", {"annealing_steps": 9, "assignment": "drawn"}, 3),
