@@ -12,7 +12,7 @@ from recpipe_tests.settings_for_tests import model_names, tiny_recipe
 GENERAL = ("neighbours", "linear", "factors", "neural", "autoencoders", "graphs")
 CHAINS = {"repeat_net": {"max_length": 20, "epochs": 12}}
 """What follows a film is for RepeatNet two things to learn: what follows where it was seen, and where it was not."""
-ONE_FILM_BACK = {"fpmc", "markov_chain", "stamp"}
+ONE_FILM_BACK = {"fpmc", "markov_chain", "markov_fading", "stamp"}
 """They know which film is the latest, and of those before it no order."""
 FEW_FILMS = {"negatives": 4, "max_length": 10, "dropout": 0.0}
 
