@@ -11,12 +11,13 @@ Normed: TypeAlias = Literal["before", "after"]
 
 
 class Block(nn.Module):
-    """Vaswani et al. 2017. With A the attention of `heads` heads and F(x) = W₂ dropout(activation(W₁ x + b₁)) + b₂:
+    """Vaswani et al. 2017. With A the attention of `heads` heads and F(x) = W₂ between(W₁ x + b₁) + b₂:
 
         normed before   x ← x + dropout(A(LayerNorm(x))),  x ← x + dropout(F(LayerNorm(x)))
         normed after    x ← LayerNorm(x + dropout(A(x))),  x ← LayerNorm(x + dropout(F(x)))
 
-    width: of what `activation` is applied to; as wide as the states where None. No dropout inside the attention.
+    width: of what stands between W₁ and W₂; as wide as the states where None. between: what is applied to it, in this
+    order; relu and dropout where None. No dropout inside the attention.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class Block(nn.Module):
         heads: int,
         dropout: float,
         width: int | None = None,
-        activation: type[nn.Module] = nn.ReLU,
+        between: tuple[nn.Module, ...] | None = None,
         normed: Normed = "before",
     ) -> None:
         super().__init__()
@@ -34,12 +35,11 @@ class Block(nn.Module):
                 f"attention: embedding_size {size} is not a multiple of heads {heads}; choose another of the two"
             )
         width = size if width is None else width
+        between = (nn.ReLU(), nn.Dropout(dropout)) if between is None else between
         self.heads, self.normed = heads, normed
         self.norms = nn.ModuleList((nn.LayerNorm(size), nn.LayerNorm(size)))
         self.attention_in, self.attention_out = nn.Linear(size, 3 * size), nn.Linear(size, size)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(size, width), activation(), nn.Dropout(dropout), nn.Linear(width, size)
-        )
+        self.feed_forward = nn.Sequential(nn.Linear(size, width), *between, nn.Linear(width, size))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, states: Tensor, allowed: Tensor, wanted: Tensor | None = None) -> Tensor:

@@ -11,6 +11,8 @@ from recpipe_tests.settings_for_tests import model_names, tiny_recipe
 
 GENERAL = ("neighbours", "linear", "factors", "neural", "autoencoders", "graphs")
 FEW_FILMS = {"negatives": 4, "max_length": 10, "dropout": 0.0}
+SLOW = {"bert4rec": 3}
+"""How many times the epochs a model needs that finds a few films a window, not each."""
 
 
 @pytest.mark.parametrize("model", model_names(*GENERAL))
@@ -43,14 +45,15 @@ def test_co_occurrence_alone_does_not_reach_them() -> None:
 @pytest.mark.parametrize("model", model_names("sequences"))
 def test_sequential_models_learn_what_follows_a_film(model: str) -> None:
     world = worlds.first_order()
-    scorer = tiny_recipe(model, **FEW_FILMS, epochs=6, batch_size=32).fit(world.train, Run())
+    scorer = tiny_recipe(model, **FEW_FILMS, epochs=6 * SLOW.get(model, 1), batch_size=32).fit(world.train, Run())
     assert world.recall(scorer) > world.between(0.9)
 
 
 @pytest.mark.parametrize("model", model_names("sequences"))
 def test_sequential_models_learn_what_follows_two_films(model: str) -> None:
     world = worlds.second_order()
-    scorer = tiny_recipe(model, **FEW_FILMS, epochs=25, batch_size=64, embedding_size=32).fit(world.train, Run())
+    epochs = 25 * SLOW.get(model, 1)
+    scorer = tiny_recipe(model, **FEW_FILMS, epochs=epochs, batch_size=64, embedding_size=32).fit(world.train, Run())
     assert world.recall(scorer) > world.between(0.7)
 
 
