@@ -169,6 +169,17 @@ def test_parts_of_a_batch_hide_what_the_whole_does() -> None:
     assert torch.equal(torch.cat([learner.drawn(part) for part in films.split(5)]), whole)
 
 
+def test_the_loss_is_that_of_its_parts_weighed_by_their_hidden_films() -> None:
+    learner, films, targets = network(), FILMS.repeat(4, 1), TARGETS.repeat(4, 1)
+    hidden = drawn(learner, WHOLE.repeat(4, 1)).split(5)
+    torch.manual_seed(9)
+    whole = learner.loss(films, targets)
+    torch.manual_seed(9)
+    losses = [learner.loss(*part) for part in zip(films.split(5), targets.split(5), strict=True)]
+    shares = [part.sum() / sum(other.sum() for other in hidden) for part in hidden]
+    torch.testing.assert_close(sum(loss * share for loss, share in zip(losses, shares, strict=True)), whole)
+
+
 def test_a_row_of_padding_gets_finite_scores_and_breaks_no_gradient() -> None:
     learner, nothing = network(), torch.full((1, 5), PADDING)
     assert learner.scores(nothing).isfinite().all()
