@@ -26,6 +26,7 @@ TINY: dict[str, Any] = {
 
 TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
+    "bert4rec": {"layers": 2, "learning_rate": 0.005, "mask_probability": 0.2, "last_share": 0.5},
     "cdae": {"batch_size": 32},
     "conv_ncf": {"layers": (4, 4, 4, 4), "pretraining": 8, "epochs": 2},
     "dgcf": {"layers": 4, "intents": 2},

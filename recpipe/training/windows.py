@@ -52,12 +52,15 @@ class WindowRecipe(GradientNetworkRecipe):
             run,
         )
 
-    def cost_of_windows(self, shape: Shape, scored: int | None, position: float, seconds: float) -> Cost:
+    def cost_of_windows(
+        self, shape: Shape, scored: int | None, position: float, seconds: float, share: float = 1.0
+    ) -> Cost:
         """scored: films whose scores a target is compared with, None for all of them. position: numbers that a step
-        keeps for one position of a window. seconds: CPU seconds of one position.
+        keeps for one position of a window. seconds: CPU seconds of one position. share: of a window's targets that are
+        found in one step.
         """
         parameters, size = self.parameter_count(shape), self.embedding_size
-        rows, targets = shape.windows(self.max_length), shape.targets_a_window(self.max_length)
+        rows, targets = shape.windows(self.max_length), share * shape.targets_a_window(self.max_length)
         scores = (
             softmax_bytes(self.batch_size * targets, shape.n_items, size)
             if scored is None
@@ -152,7 +155,7 @@ class NextFilmLearner(WindowLearner):
         states = self.states(films, *users)[wanted]  # [targets × size]
         watched = self.pairwise(states, targets[wanted])
         drawn = torch.randint(self.n_items, targets.shape, device=targets.device)
-        in_window = (drawn[:, :, None] == torch.cat((films[:, :1], targets), dim=1)[:, None, :]).any(dim=2)
+        in_window = (drawn[:, :, None] == torch.cat((films, targets[:, -1:]), dim=1)[:, None, :]).any(dim=2)
         not_watched = self.pairwise(states, drawn[wanted]).masked_fill(in_window[wanted], -torch.inf)
         return (functional.softplus(-watched.float()) + functional.softplus(not_watched.float())).mean()
 

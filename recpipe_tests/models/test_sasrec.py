@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from recpipe.models.sequences.sasrec import Block, Sasrec, SasrecNetwork
+from recpipe.models.sequences.sasrec import Sasrec, SasrecNetwork
+from recpipe.training.attention import Block
 from recpipe.training.windows import earlier_and_real
 
 N_ITEMS = PADDING = 7

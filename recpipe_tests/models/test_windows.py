@@ -10,7 +10,10 @@ import torch
 from recpipe.training.windows import NextFilmRecipe, WindowLearner, WindowRecipe
 from recpipe_tests.settings_for_tests import model_names, recipe_of, tiny_recipe
 
-MODELS = [model for model in model_names("sequences") if isinstance(recipe_of(model), WindowRecipe)]
+MODELS = [
+    model for model in model_names("sequences") if isinstance(recipe_of(model), WindowRecipe) and model != "bert4rec"
+]
+"""BERT4Rec sees both sides of a film and draws what it hides: its own tests say what holds there."""
 N_ITEMS = PADDING = 7
 FILMS = torch.tensor([[7, 7, 3, 1, 4], [2, 5, 2, 0, 6], [7, 7, 7, 7, 1]])
 TARGETS = torch.tensor([[7, 7, 1, 4, 0], [5, 2, 0, 6, 3], [7, 7, 7, 7, 2]])

@@ -9,9 +9,9 @@ from __future__ import annotations
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from recpipe.costs import Cost, Shape
+from recpipe.training.attention import Block
 from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, earlier_and_real
 
 
@@ -68,33 +68,3 @@ class SasrecNetwork(NextFilmLearner):
             states = block(states, allowed)
         normal: Tensor = self.norm(states)
         return normal
-
-
-class Block(nn.Module):
-    """Attention, then two linear maps at each position, both added to what came in."""
-
-    def __init__(self, size: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        if size % heads:
-            raise ValueError(
-                f"sasrec: embedding_size {size} is not a multiple of heads {heads}; choose another of the two"
-            )
-        self.heads = heads
-        self.norms = nn.ModuleList((nn.LayerNorm(size), nn.LayerNorm(size)))
-        self.attention_in, self.attention_out = nn.Linear(size, 3 * size), nn.Linear(size, size)
-        self.feed_forward = nn.Sequential(nn.Linear(size, size), nn.ReLU(), nn.Dropout(dropout), nn.Linear(size, size))
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, states: Tensor, allowed: Tensor) -> Tensor:
-        """states [rows × length × size], allowed [rows × 1 × length × length] → states of the same shape."""
-        states = states + self.dropout(self._attended(self.norms[0](states), allowed))
-        changed: Tensor = states + self.dropout(self.feed_forward(self.norms[1](states)))
-        return changed
-
-    def _attended(self, states: Tensor, allowed: Tensor) -> Tensor:
-        rows, length, size = states.shape
-        parts = self.attention_in(states).view(rows, length, 3, self.heads, size // self.heads)
-        queries, keys, values = parts.permute(2, 0, 3, 1, 4)  # each [rows × heads × length × size / heads]
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
-        joined: Tensor = self.attention_out(attended.transpose(1, 2).reshape(rows, length, size))
-        return joined
