@@ -39,6 +39,7 @@ VOCABULARY: dict[str, str] = {
     "mask_probability": "chance of a film of a window to be masked while training, and so to be found, 0 to 1",
     "max_length": "latest films of a history that a sequence model sees",
     "min_neighbours": "neighbours below which no prediction is made from them",
+    "minimum_films": "films that an attribute must have to be learned from",
     "nearest": "whether neighbours are the nearest that have the film scored, or the nearest overall",
     "nearest_of": "whether the nearest films are kept for each film watched or for each film scored",
     "negative_weight": "weight in the loss of all films not watched, where what was watched weighs 1",

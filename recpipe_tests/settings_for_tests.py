@@ -43,6 +43,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "ncl": {"layers": 3, "prototypes": 5, "pretraining": 2},
     "neumf": {"layers": (16, 8)},
     "rec_vae": {"batch_size": 32, "layers": (16, 16)},
+    "s3_rec": {"pretraining": 2},
     "slim_elastic": {"regularization": 0.05},
     "spectral_cf": {"epochs": 60, "layers": 3, "learning_rate": 0.02, "regularization": 0.1},
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -66,3 +67,26 @@ class Block(nn.Module):
         attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=allowed)
         joined: Tensor = self.attention_out(attended.transpose(1, 2).reshape(rows, length, size))
         return joined
+
+
+class WindowEncoder(nn.Module):
+    """Positions, so many blocks and a last LayerNorm. positions: [max_length × size], the newest film's last."""
+
+    def __init__(self, size: int, layers: int, heads: int, dropout: float, max_length: int) -> None:
+        super().__init__()
+        self.positions = nn.Parameter(nn.init.normal_(torch.empty(max_length, size), std=0.02))
+        self.blocks = nn.ModuleList(Block(size, heads, dropout) for _ in range(layers))
+        self.norm = nn.LayerNorm(size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, vectors: Tensor, allowed: Tensor) -> Tensor:
+        """vectors [rows × length × size], length at most max_length, allowed as for `Block` → states of that shape.
+
+        The last column has the last position whatever the length.
+        """
+        size = vectors.shape[2]
+        states = self.dropout(vectors * size**0.5 + self.positions[-vectors.shape[1] :])
+        for block in self.blocks:
+            states = block(states, allowed)
+        normal: Tensor = self.norm(states)
+        return normal

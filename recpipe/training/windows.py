@@ -44,6 +44,10 @@ class WindowRecipe(GradientNetworkRecipe):
         with seeded(run):
             network = self.network(train.n_users, train.n_items)
         network.prepare(train)
+        return self.taught(network, train, run)
+
+    def taught(self, network: WindowLearner, train: TrainingSet, run: Run) -> SequenceNetwork:
+        """The scorer of the network, once it has learned."""
         return learn(
             network,
             sequence_batches(train.interactions.histories(), self.max_length, self.batch_size, network.knows_users),

@@ -19,7 +19,7 @@ FILMS = torch.tensor([[7, 7, 3, 1, 4], [2, 5, 2, 0, 6], [7, 7, 7, 7, 1]])
 TARGETS = torch.tensor([[7, 7, 1, 4, 0], [5, 2, 0, 6, 3], [7, 7, 7, 7, 2]])
 USERS = torch.tensor([0, 2, 3])
 
-BY_POSITION = {"sasrec"}
+BY_POSITION = {"s3_rec", "sasrec"}
 """What they know of a film's place counts from the end of the window, so that a prefix alone is another input."""
 
 every_model = pytest.mark.parametrize("model", MODELS)

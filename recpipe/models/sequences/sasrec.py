@@ -6,12 +6,11 @@ Reducing Overconfidence in Sequential Recommendation Trained with Negative Sampl
 
 from __future__ import annotations
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from recpipe.costs import Cost, Shape
-from recpipe.training.attention import Block
+from recpipe.training.attention import WindowEncoder
 from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, earlier_and_real
 
 
@@ -44,27 +43,18 @@ class Sasrec(NextFilmRecipe):
 
 
 class SasrecNetwork(NextFilmLearner):
-    """positions: [max_length × size], the newest film's last."""
-
-    recipe: Sasrec
+    """The films' vectors and the encoder."""
 
     def __init__(self, n_items: int, recipe: Sasrec) -> None:
         super().__init__(n_items, recipe)
-        size = recipe.embedding_size
-        self.positions = nn.Parameter(nn.init.normal_(torch.empty(recipe.max_length, size), std=0.02))
-        self.blocks = nn.ModuleList(Block(size, recipe.heads, recipe.dropout) for _ in range(recipe.layers))
-        self.norm = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.encoder = WindowEncoder(
+            recipe.embedding_size, recipe.layers, recipe.heads, recipe.dropout, recipe.max_length
+        )
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → the state after each film [rows × length × size].
 
         length: at most max_length; the newest film has the last position whatever the length.
         """
-        length = films.shape[1]
-        states = self.dropout(self.items(films) * self.recipe.embedding_size**0.5 + self.positions[-length:])
-        allowed = earlier_and_real(films != self.n_items)[:, None]
-        for block in self.blocks:
-            states = block(states, allowed)
-        normal: Tensor = self.norm(states)
-        return normal
+        states: Tensor = self.encoder(self.items(films), earlier_and_real(films != self.n_items)[:, None])
+        return states
