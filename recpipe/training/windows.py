@@ -124,7 +124,8 @@ class WindowLearner(Learner):
 
     @abstractmethod
     def loss_at(self, states: Tensor, found: Tensor) -> Tensor:
-        """states [targets × size], found int64 [targets], the films to be found → mean per target."""
+        """states [targets × size], found int64 [targets], the films to be found → mean per target. What has a `loss` of
+        its own needs none."""
 
     def scores(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length] → [rows × n_items]."""

@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from recpipe.models.sequences.caser import Caser, CaserNetwork
-
-N_ITEMS = PADDING = 7
-
-
-def network(**settings: object) -> CaserNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        learner = Caser(**{"embedding_size": 4, "dropout": 0.0, "max_length": 8} | settings).network(3, N_ITEMS)
-        for parameter in learner.parameters():
-            torch.nn.init.normal_(parameter, std=0.5)
-        with torch.no_grad():
-            learner.items.weight[-1] = 0.0
-    return learner.eval()
+from recpipe.models.sequences.caser import Caser
+from recpipe_tests.networks import random_network
 
 
 def test_the_state_is_what_the_filters_find_in_the_image_of_the_latest_films() -> None:
-    learner = network(order=3, filters=2, vertical_filters=2)
+    learner = random_network(Caser, order=3, filters=2, vertical_filters=2)
     films, user = torch.tensor([[7, 7, 3, 1, 4]]), torch.tensor([1])
     for column in range(2, 5):
         known = [7] * 3 + films[0, 2 : column + 1].tolist()
@@ -43,7 +31,7 @@ def test_the_state_is_what_the_filters_find_in_the_image_of_the_latest_films() -
 
 
 def test_the_user_counts_and_somebody_unknown_is_a_vector_of_zeros() -> None:
-    learner = network()
+    learner = random_network(Caser)
     with torch.no_grad():
         learner.users.weight[-1] = 0.0
     films = torch.tensor([[3, 1, 4], [3, 1, 4], [3, 1, 4]])

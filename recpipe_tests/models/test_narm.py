@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from recpipe.models.sequences.narm import Narm, NarmNetwork
-
-N_ITEMS = PADDING = 7
-
-
-def network(**settings: object) -> NarmNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        learner = Narm(**{"embedding_size": 4, "dropout": 0.0, "max_length": 8} | settings).network(3, N_ITEMS)
-        for parameter in learner.parameters():
-            torch.nn.init.normal_(parameter, std=0.5)
-        with torch.no_grad():
-            learner.items.weight[-1] = 0.0
-    return learner.eval()
+from recpipe.models.sequences.narm import Narm
+from recpipe_tests.networks import N_ITEMS, random_network
 
 
 def test_the_last_state_looks_back_at_each_state_by_the_formula() -> None:
-    learner, films = network(), torch.tensor([[7, 7, 3, 1, 4]])
+    learner, films = random_network(Narm), torch.tensor([[7, 7, 3, 1, 4]])
     hidden, _ = learner.gru(learner.items(films[:, 2:]))
     for t in range(3):
         seen = torch.zeros(4)

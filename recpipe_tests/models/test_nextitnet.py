@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from recpipe.models.sequences.nextitnet import Nextitnet, NextitnetNetwork
-
-N_ITEMS = PADDING = 7
-
-
-def network(**settings: object) -> NextitnetNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        learner = Nextitnet(**{"embedding_size": 4, "dropout": 0.0, "max_length": 8} | settings).network(3, N_ITEMS)
-        for parameter in learner.parameters():
-            torch.nn.init.normal_(parameter, std=0.5)
-        with torch.no_grad():
-            learner.items.weight[-1] = 0.0
-    return learner.eval()
+from recpipe.models.sequences.nextitnet import Nextitnet
+from recpipe_tests.networks import random_network
 
 
 def test_a_block_is_two_convolutions_of_growing_distance_and_a_shortcut() -> None:
-    learner, films = network(dilations=(2,), kernel_size=3), torch.tensor([[7, 3, 1, 4, 0, 5, 6]])
+    learner, films = random_network(Nextitnet, dilations=(2,), kernel_size=3), torch.tensor([[7, 3, 1, 4, 0, 5, 6]])
     inputs = learner.items(films)[0] * 2
     block = learner.blocks[0]
 
@@ -37,7 +25,7 @@ def test_a_block_is_two_convolutions_of_growing_distance_and_a_shortcut() -> Non
 
 
 def test_a_film_beyond_the_reach_of_all_convolutions_does_not_matter() -> None:
-    learner = network(dilations=(1,), kernel_size=2)  # reads 1 + 2 films before the latest
+    learner = random_network(Nextitnet, dilations=(1,), kernel_size=2)  # reads 1 + 2 films before the latest
     films, changed = torch.tensor([[0, 1, 2, 3, 4]]), torch.tensor([[5, 1, 2, 3, 4]])
     assert torch.equal(learner.states(films)[0, 4], learner.states(changed)[0, 4])
     assert not torch.allclose(learner.states(films)[0, 3], learner.states(changed)[0, 3])

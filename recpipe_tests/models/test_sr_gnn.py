@@ -7,20 +7,7 @@ from itertools import pairwise
 import torch
 
 from recpipe.models.sequences.sr_gnn import SrGnn, SrGnnNetwork
-
-N_ITEMS = PADDING = 7
-
-
-def network(**settings: object) -> SrGnnNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        learner = SrGnn(**{"embedding_size": 4, "dropout": 0.0, "max_length": 8} | settings).network(3, N_ITEMS)
-        for parameter in learner.parameters():
-            torch.nn.init.normal_(parameter, std=0.5)
-        with torch.no_grad():
-            learner.items.weight[-1] = 0.0
-    return learner.eval()
-
+from recpipe_tests.networks import PADDING, random_network
 
 FILMS = torch.tensor([[7, 3, 1, 3, 1, 4, 3, 3, 1], [0, 1, 2, 3, 4, 5, 6, 5, 0]])
 
@@ -43,7 +30,7 @@ def literal(learner: SrGnnNetwork, session: list[int]) -> torch.Tensor:
 
 
 def test_every_state_is_that_of_the_graph_of_its_own_prefix() -> None:
-    learner = network(max_length=9)
+    learner = random_network(SrGnn, max_length=9)
     states = learner.states(FILMS)
     for row in range(2):
         for column in range(9):

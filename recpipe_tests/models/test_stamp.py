@@ -4,24 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from recpipe.models.sequences.stamp import Stamp, StampNetwork
-
-N_ITEMS = PADDING = 7
-
-
-def network(**settings: object) -> StampNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        learner = Stamp(**{"embedding_size": 4, "dropout": 0.0, "max_length": 8} | settings).network(3, N_ITEMS)
-        for parameter in learner.parameters():
-            torch.nn.init.normal_(parameter, std=0.5)
-        with torch.no_grad():
-            learner.items.weight[-1] = 0.0
-    return learner.eval()
+from recpipe.models.sequences.stamp import Stamp
+from recpipe_tests.networks import random_network
 
 
 def test_the_state_is_the_product_of_memory_and_latest_film() -> None:
-    learner, films = network(), torch.tensor([[7, 3, 1, 4]])
+    learner, films = random_network(Stamp), torch.tensor([[7, 3, 1, 4]])
     vectors = learner.items.weight[[3, 1, 4]]
     of_latest, of_mean = learner.asking.weight.split(4, dim=1)
     for t in range(3):

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from recpipe.training.windows import NextFilmRecipe, WindowLearner, WindowRecipe
+from recpipe_tests.networks import PADDING, TINY, random_network
 from recpipe_tests.settings_for_tests import model_names, recipe_of, tiny_recipe
 
 MODELS = [
     model for model in model_names("sequences") if isinstance(recipe_of(model), WindowRecipe) and model != "bert4rec"
 ]
 """BERT4Rec sees both sides of a film and draws what it hides: its own tests say what holds there."""
-N_ITEMS = PADDING = 7
 FILMS = torch.tensor([[7, 7, 3, 1, 4], [2, 5, 2, 0, 6], [7, 7, 7, 7, 1]])
 TARGETS = torch.tensor([[7, 7, 1, 4, 0], [5, 2, 0, 6, 3], [7, 7, 7, 7, 2]])
 USERS = torch.tensor([0, 2, 3])
@@ -27,17 +27,11 @@ every_prefix_model = pytest.mark.parametrize("model", sorted({*MODELS} - BY_POSI
 
 
 def network(model: str, **settings: Any) -> WindowLearner:
-    """Random everywhere, so that nothing is hidden by a zero; the third user is unknown."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(4)
-        recipe = tiny_recipe(model, embedding_size=4, max_length=8, negatives=3, **settings)
-        assert isinstance(recipe, WindowRecipe)
-        learner = recipe.network(3, N_ITEMS)
-        for parameter in learner.parameters():
-            torch.nn.init.normal_(parameter, std=0.5)
-        with torch.no_grad():
-            learner.items.weight[-1] = 0.0
-    return learner.eval()
+    """The third user is unknown."""
+    recipe = tiny_recipe(model, negatives=3, **settings)
+    assert isinstance(recipe, WindowRecipe)
+    learner: WindowLearner = random_network(type(recipe), **recipe.model_dump() | TINY)
+    return learner
 
 
 def given(learner: WindowLearner, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:

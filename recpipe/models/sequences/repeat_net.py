@@ -118,7 +118,3 @@ class RepeatNetNetwork(WindowLearner):
         logits = (explored @ self.outputs.T).masked_fill(known, -torch.inf)
         new = logits - logits.logsumexp(dim=1, keepdim=True).clamp(min=-1e30)
         return torch.where(known, mode[:, :1] + again, mode[:, 1:] + new).clamp(min=-100.0)
-
-    def loss_at(self, states: Tensor, found: Tensor) -> Tensor:
-        """Not there: a target needs its window."""
-        raise NotImplementedError("RepeatNet compares a target with the films of its window: call loss")
