@@ -122,20 +122,13 @@ class WindowLearner(Learner):
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → what ranks the film after each [rows × length × size]."""
 
-    @abstractmethod
-    def loss_at(self, states: Tensor, found: Tensor) -> Tensor:
-        """states [targets × size], found int64 [targets], the films to be found → mean per target. What has a `loss` of
-        its own needs none."""
-
     def scores(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length] → [rows × n_items]."""
         return self.states(films, *users)[:, -1] @ self.vectors().T
 
+    @abstractmethod
     def loss(self, films: Tensor, targets: Tensor, *users: Tensor) -> Tensor:
-        """films, targets: int64 [rows × max_length], padded on the left → mean per target. Padding costs no product."""
-        films, targets = self.without_empty_columns(films, targets)
-        wanted = targets.ne(self.padding)
-        return self.loss_at(self.states(films, *users)[wanted], targets[wanted])
+        """films, targets: int64 [rows × max_length], padded on the left → mean per target."""
 
     def without_empty_columns(self, films: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Both without the leading columns that are padding in every row."""
@@ -143,7 +136,21 @@ class WindowLearner(Learner):
         return films[:, -longest:], targets[:, -longest:]
 
 
-class NextFilmLearner(WindowLearner):
+class StateLearner(WindowLearner):
+    """Each target is taught by the state before it alone."""
+
+    @abstractmethod
+    def loss_at(self, states: Tensor, found: Tensor) -> Tensor:
+        """states [targets × size], found int64 [targets], the films to be found → mean per target."""
+
+    def loss(self, films: Tensor, targets: Tensor, *users: Tensor) -> Tensor:
+        """films, targets: int64 [rows × max_length], padded on the left → mean per target. Padding costs no product."""
+        films, targets = self.without_empty_columns(films, targets)
+        wanted = targets.ne(self.padding)
+        return self.loss_at(self.states(films, *users)[wanted], targets[wanted])
+
+
+class NextFilmLearner(StateLearner):
     """Learns by the losses of `NextFilmRecipe`; the score of a film is state · its vector of `vectors`."""
 
     def __init__(self, n_items: int, recipe: NextFilmRecipe) -> None:

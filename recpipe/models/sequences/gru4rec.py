@@ -17,7 +17,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.training.losses import bpr, softmax_over
 from recpipe.training.negatives import popularity_weights
 from recpipe.training.sampled_losses import bpr_max, top1, top1_max
-from recpipe.training.windows import WindowLearner, WindowRecipe, film_vectors, from_the_first_film
+from recpipe.training.windows import StateLearner, WindowRecipe, film_vectors, from_the_first_film
 
 
 class Gru4rec(WindowRecipe):
@@ -53,7 +53,7 @@ class Gru4rec(WindowRecipe):
         return self.cost_of_windows(shape, scored, size * (6 + 10 * self.layers), self.layers * 3e-9 * size**2)
 
 
-class Gru4recNetwork(WindowLearner):
+class Gru4recNetwork(StateLearner):
     """biases: [n_items]. popularity: [n_items], to draw with."""
 
     popularity: Tensor
