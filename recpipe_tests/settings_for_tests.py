@@ -34,6 +34,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     "enmf": {"batch_size": 16, "learning_rate": 0.05},
     "gcmc": {"epochs": 40, "learning_rate": 0.02, "weight_decay": 0.5, "dropout": 0.5},
     "higher_order_ease": {"pairs": 30, "regularization": 20.0, "pair_regularization": 100.0},
+    "lightgcn": {"initial_deviation": 0.1},
     "logistic_mf": {"batch_size": 8, "learning_rate": 0.03, "weight_decay": 0.5},
     "macrid_vae": {"epochs": 15, "batch_size": 32, "prototypes": 3},
     "multi_dae": {"batch_size": 32},
