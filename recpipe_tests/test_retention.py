@@ -115,7 +115,7 @@ def test_what_a_removed_model_left_goes_once_no_leaderboard_refers_to_it_and_nev
     folder = project.home / "checkpoints" / "mf" / "holdout" / "0123"
     folder.mkdir(parents=True)
     (folder / "epoch.safetensors").write_text("weights")
-    begun_anew = (NOW + timedelta(minutes=1)).timestamp()
+    begun_anew = (datetime.now(UTC) + timedelta(minutes=1)).timestamp()
     for path in (folder, folder / "epoch.safetensors"):
         os.utime(path, (begun_anew, begun_anew))
     (project.conf / "models" / "mf.yaml").unlink()
