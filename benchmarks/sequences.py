@@ -96,7 +96,7 @@ def main() -> None:
     parts = strategy_from({"strategy": "leave_one_out"}).split(interactions)
     for seed in given.seeds:
         for model in given.models:
-            key = {"model": model, "data": given.data.stem, "seed": seed}
+            key = {"model": model, "data": given.data.stem, "seed": seed, "time_budget": given.time_budget}
             figures.once(key, partial(figure, model, parts, seed, given.time_budget))
     if given.out:
         write_between(given.out, "sequences", list(table(figures.all())))
