@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recpipe.costs import FLOAT, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.sequence_network import SequenceNetwork
@@ -75,7 +75,7 @@ class WindowRecipe(GradientNetworkRecipe):
         time = (
             pairs_seconds(pairs, size) + rows * self.max_length * seconds + rows / self.batch_size * 5e-9 * parameters
         )
-        return learned(parameters, step, ranking(shape, 2), windows_stream(shape, self.max_length), time)
+        return learned(parameters, step, BLAS + ranking(shape, 2), windows_stream(shape, self.max_length), time)
 
 
 class NextFilmRecipe(WindowRecipe):
