@@ -16,7 +16,7 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recpipe.costs import Cost, Shape
+from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.data.features import ItemFeatures
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
@@ -85,12 +85,14 @@ class S3Rec(NextFilmRecipe):
 
     def cost(self, shape: Shape) -> Cost:
         """As `sasrec`, whose blocks see three windows in a step of the pretraining, with some hundreds of numbers a
-        film of the batch for its attributes. Seconds: of an epoch after it.
+        film of the batch for its attributes; and the dense table of which film has which. Seconds: of an epoch after.
         """
         size = self.embedding_size
         block = 20 * size + 3 * self.heads * self.max_length
         position = 3 * self.layers * block + 3 * USUAL_ATTRIBUTES * self.mask_probability
-        return self.cost_of_windows(shape, self.scored, position, self.layers * 2e-9 * size**2)
+        windows = self.cost_of_windows(shape, self.scored, position, self.layers * 2e-9 * size**2)
+        table = FLOAT * USUAL_ATTRIBUTES * shape.n_items
+        return Cost(windows.memory + table, windows.seconds, windows.on_device + table)
 
 
 class S3RecNetwork(NextFilmLearner):
