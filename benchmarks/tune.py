@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from films import known_of
 
+from recpipe.data.features import ItemFeatures
 from recpipe.data.interactions import Interactions
 from recpipe.data.preparing import Preparation, prepare
 from recpipe.data.readers import read
@@ -30,13 +32,13 @@ from recpipe.training.journal import Journal
 Figures = dict[str, float]
 
 
-def trial(recipe: Recipe, interactions: Interactions, split: dict[str, Any]) -> Figures:
+def trial(recipe: Recipe, interactions: Interactions, films: ItemFeatures | None, split: dict[str, Any]) -> Figures:
     """One fit on one split, and what it reaches on the validation part."""
     parts = strategy_from(split).split(interactions)
     journal = Journal()
     run = Run(split.get("seed", 0), report=journal.report, validate=validator(parts.valid))
     with Measured() as measured:
-        scorer = recipe.fit(TrainingSet(parts.train), run)
+        scorer = recipe.fit(TrainingSet(parts.train, films), run)
     means = evaluate(scorer, parts.valid, parts.train, (10,)).means()
     figures = {"ndcg": means["ndcg@10"], "recall": means["recall@10"], "cpu_s": measured.cpu_seconds}
     return figures | {"mb": measured.peak_memory_mb, "epochs": len(journal.epochs)}
@@ -77,14 +79,16 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(given.threads)
-    interactions = prepare(read(given.data).ratings, Preparation()).interactions
+    raw = read(given.data)
+    prepared = prepare(raw.ratings, Preparation())
+    interactions, films = prepared.interactions, known_of(raw, prepared.ids)
     recipe = Project.here().recipe(given.model)
     for text in given.set or [""]:
         tried = type(recipe)(**recipe.model_dump() | settings_in(text))
         found = []
         for seed in given.seeds:
             split = {"strategy": given.split} | ({"seed": seed} if given.split == "ratio_random" else {})
-            found.append(trial(tried, interactions, split))
+            found.append(trial(tried, interactions, films if tried.uses_features else None, split))
         means = {name: round(float(np.mean([row[name] for row in found])), 4) for name in found[0]}
         print(json.dumps({"set": text} | means), flush=True)
 

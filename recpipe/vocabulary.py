@@ -21,6 +21,7 @@ VOCABULARY: dict[str, str] = {
     "edge_dropout": "share of the graph's edges left out in one step, 0 to 1",
     "embedding_size": "length of one embedding vector",
     "epochs": "passes over the training data at most",
+    "film_dropout": "share of films that are known by their side data alone in one step, 0 to 1",
     "filters": "convolution filters of each height",
     "half_life": "films after which an entry of a history weighs half when films are scored; none: all weigh the same",
     "heads": "attention heads",
