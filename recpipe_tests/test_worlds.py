@@ -24,6 +24,16 @@ def test_a_world_is_the_same_under_the_same_seed(world: Callable[..., worlds.Wor
     assert np.array_equal(one.held_out.targets.items, other.held_out.targets.items)
 
 
+@pytest.mark.parametrize("field", ["genres", "directors", "writers"])
+def test_new_films_are_known_by_one_field_alone(field: str) -> None:
+    world = worlds.new_films(field)
+    assert world.optimum > 3 * world.chance
+    assert not world.train.interactions.item_counts()[world.candidates].any()
+    features = world.train.features
+    assert features is not None
+    assert [name for name, bag in features.bags.items() if len(bag.values)] == [field]
+
+
 def test_far_films_never_share_a_history_with_what_the_asked_users_know() -> None:
     world = worlds.two_hop()
     watched = world.train.interactions.matrix()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recpipe.data.features import BAGS, UNKNOWN_YEAR, Bag, ItemFeatures
 from recpipe.data.interactions import Interactions
 from recpipe.data.parts import HeldOut
 from recpipe.data.training_set import TrainingSet
@@ -92,6 +93,30 @@ def two_hop(seed: int = 0, n_communities: int = 4, size: int = 8, n_users: int =
     return World(
         TrainingSet(train), held_out, size, is_far, chance=1.0 / n_communities,
         optimum=recall(truth, held_out, size, is_far),
+    )  # fmt: skip
+
+
+def new_films(field: str, seed: int = 0, n_users: int = 200, n_blocks: int = 5, block_size: int = 24) -> World:
+    """Films of a block have one value in `field` (genres, directors or writers) and share nothing else; everybody has a
+    block, from which nine films in ten come. The last quarter of each block is new: nobody has watched it yet, three of
+    it are hidden for each user, and only new films are candidates. A film in ten has no value."""
+    random = np.random.default_rng(seed)
+    n_items = n_blocks * block_size
+    block, new = np.arange(n_items) // block_size, np.arange(n_items) % block_size >= block_size - block_size // 4
+    liked = np.where(block[None, :] == random.integers(0, n_blocks, n_users)[:, None], 0.9 * n_blocks - 0.9, 0.1)
+    chances = [each / each.sum(axis=1, keepdims=True) for each in (liked * ~new, liked * new)]
+    films = [np.stack([random.choice(n_items, count, replace=False, p=row) for row in each])
+             for count, each in zip((12, 3), chances, strict=True)]  # fmt: skip
+    said = random.random(n_items) >= 0.1
+    values = [[f"value {number}"] if known else [] for number, known in zip(block, said, strict=True)]
+    bags = {name: Bag.from_lists(values if name == field else [[]] * n_items) for name in BAGS}
+    features = ItemFeatures(("",) * n_items, np.full(n_items, UNKNOWN_YEAR, dtype=np.int32), bags)
+    train = _interactions(list(films[0]), n_items)
+    held_out = HeldOut(train.histories(), _interactions(list(films[1]), n_items).histories())
+    at = block_size // 4
+    return World(
+        TrainingSet(train, features), held_out, at, new, chance=1.0 / n_blocks,
+        optimum=recall(np.where(said, chances[1], chances[1].mean(axis=1, keepdims=True)), held_out, at, new),
     )  # fmt: skip
 
 

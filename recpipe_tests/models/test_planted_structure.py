@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from recpipe.data.training_set import TrainingSet
 from recpipe.models.neighbours.knn_basic import KnnBasic
 from recpipe.recipe import Run
 from recpipe_tests import worlds
 from recpipe_tests.settings_for_tests import model_names, tiny_recipe
 
-GENERAL = ("neighbours", "linear", "factors", "neural", "autoencoders", "graphs")
+GENERAL = ("neighbours", "linear", "factors", "neural", "autoencoders", "graphs", "features")
 CHAINS = {"bert4rec": {"epochs": 18}, "repeat_net": {"max_length": 20, "epochs": 12}}
 """BERT4Rec finds a few films a window, not each. What follows a film is for RepeatNet two things to learn: what follows
 where it was seen, and where it was not."""
@@ -43,6 +44,20 @@ def test_co_occurrence_alone_does_not_reach_them() -> None:
     world = worlds.two_hop()
     scorer = tiny_recipe("item_knn").fit(world.train, Run())
     assert world.recall(scorer) <= world.chance
+
+
+@pytest.mark.parametrize("field", ["genres", "directors", "writers"])
+@pytest.mark.parametrize("model", model_names("features"))
+def test_models_of_side_data_know_films_that_nobody_has_watched(model: str, field: str) -> None:
+    world = worlds.new_films(field)
+    scorer = tiny_recipe(model, film_dropout=0.2).fit(world.train, Run())
+    assert world.recall(scorer) > world.between(0.75)
+
+
+def test_without_side_data_new_films_are_all_alike() -> None:
+    world = worlds.new_films("genres")
+    scorer = tiny_recipe("fm").fit(TrainingSet(world.train.interactions), Run())
+    assert world.recall(scorer) < world.chance
 
 
 @pytest.mark.parametrize("model", model_names("sequences"))
