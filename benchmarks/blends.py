@@ -19,10 +19,12 @@ from pathlib import Path
 
 import numpy as np
 from figures import KEPT, Figure, Figures, write_between
+from films import known_of
 
 from recpipe.blending.blend import blend
 from recpipe.blending.choosing import choose
 from recpipe.blending.settings import EnsembleSettings
+from recpipe.data.features import ItemFeatures
 from recpipe.data.parts import HeldOut, Parts
 from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
@@ -71,15 +73,17 @@ def shown(difference: Difference) -> str:
     return f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
 
 
-def figure(member: str, parts: Parts, seed: int, time_budget: float, settings: EnsembleSettings, work: Path) -> Figure:
+def figure(
+    member: str, parts: Parts, films: ItemFeatures, seed: int, time_budget: float, candidates: int, work: Path
+) -> Figure:
     """One training; its lists are kept, and what they reach on both parts."""
-    journal = Journal()
+    recipe, journal = Project.here().recipe(member), Journal()
     run = Run(seed=seed, report=journal.report, validate=validator(parts.valid, METRIC), time_budget=time_budget)
     with Measured() as measured:
-        scorer = Project.here().recipe(member).fit(TrainingSet(parts.train), run)
+        scorer = recipe.fit(TrainingSet(parts.train, films if recipe.uses_features else None), run)
     held_out = {"valid": parts.valid, "test": parts.test}
     with Measured() as asked:
-        lists = {part: rank(scorer, each.histories, settings.candidates) for part, each in held_out.items()}
+        lists = {part: rank(scorer, each.histories, candidates) for part, each in held_out.items()}
     arrays = {f"{part} items": ranking.items for part, ranking in lists.items()}
     arrays |= {f"{part} scores": ranking.scores for part, ranking in lists.items()}
     work.mkdir(parents=True, exist_ok=True)
@@ -94,6 +98,7 @@ def figure(member: str, parts: Parts, seed: int, time_budget: float, settings: E
         "cpu_seconds_of_lists": round(asked.cpu_seconds, 1),
         "epochs": len(journal.epochs),
         "stopped": journal.closing.get("stopped", ""),
+        "importance": journal.closing.get("importance", {}),
         "split": parts.digest(),
     }
 
@@ -170,12 +175,15 @@ def main() -> None:
 
     torch.set_num_threads(given.threads)
     project, figures = Project.here(), Figures(given.figures)
-    interactions = prepare(read(given.data).ratings, project.dataset().prepared_by()).interactions
-    parts = project.strategy(SPLIT).split(interactions)
+    raw = read(given.data)
+    prepared = prepare(raw.ratings, project.dataset().prepared_by())
+    parts, films = project.strategy(SPLIT).split(prepared.interactions), known_of(raw, prepared.ids)
     settings = EnsembleSettings(members=("ease",), metric=METRIC)
     for model in given.models:
         key = {"model": model, "seed": given.seed, "time_budget": given.time_budget}
-        figures.once(key, partial(figure, model, parts, given.seed, given.time_budget, settings, given.work))
+        figures.once(
+            key, partial(figure, model, parts, films, given.seed, given.time_budget, settings.candidates, given.work)
+        )
     if not given.no_blends:
         members = [row for row in figures.all() if "model" in row]
         for among in BLENDS:

@@ -6,11 +6,12 @@ settings and code by digest, upstream artifacts by the digest of their content. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from recpipe.settings import Project, read_yaml
 from recpipe.sql_models import SqlModel, models, sql_folder, upstream
@@ -300,11 +301,19 @@ class Lineage:
         settings = defaults(module, class_name(name)) | self.project.model_settings(model)
         versions: Versions = {
             "settings": digest_of(settings | {"run": self.project.run().choices}),
-            "code": code_version(module, "recpipe.steps.train"),
+            "code": code_version(module, "recpipe.steps.train", *self._member_modules(settings)),
         }
         if split == FULL:
             versions["epochs"] = str(self.best_epoch(model))
         return versions
+
+    def _member_modules(self, settings: Mapping[str, Any]) -> list[str]:
+        """The modules of the recipes that a recipe names as its members: it imports them by these names alone."""
+        from recpipe.models.catalog import recipe_modules
+
+        known = recipe_modules()
+        named = {member.get("recipe") for member in settings.get("members", {}).values()}
+        return sorted(known[name] for name in named if name in known)
 
     def source_version(self) -> str:
         """The version of the raw data: the sample's seed and code, or the content of the files."""

@@ -22,6 +22,7 @@ KINDS = {
     "HistoryNetwork": "recpipe.scoring.history_network",
     "SequenceNetwork": "recpipe.scoring.sequence_network",
     "PairNetwork": "recpipe.scoring.pair_network",
+    "BoostedTrees": "recpipe.scoring.boosted_trees",
 }
 """Scorers by name, each with the module to import when it is read: what is closed-form never needs torch."""
 
@@ -60,9 +61,13 @@ def read_scorer(folder: Path, recipe: Recipe) -> Scorer:
     for name, shape in card["sparse"].items():
         parts = tuple(arrays.pop(f"{name}/{part}") for part in _CSR)
         arrays[name] = sparse.csr_matrix(parts, shape=tuple(shape))
-    kind = getattr(importlib.import_module(KINDS[card["kind"]]), card["kind"])
-    scorer: Scorer = kind.from_arrays(arrays, recipe)
-    return scorer
+    return scorer_class(card["kind"]).from_arrays(arrays, recipe)
+
+
+def scorer_class(kind: str) -> type[Scorer]:
+    """A scorer's class, by one of the names of `KINDS`."""
+    found: type[Scorer] = getattr(importlib.import_module(KINDS[kind]), kind)
+    return found
 
 
 def _card(folder: Path) -> dict[str, Any]:

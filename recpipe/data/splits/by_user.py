@@ -55,29 +55,35 @@ class Holdout(Strategy):
         """The parts of events among which no user has a film twice."""
         random = np.random.default_rng(self.seed)
         part = np.full(len(events), Part.TRAIN, dtype=np.uint8)
-        test = self._hidden(events, self.last, self.random, random)
+        test = hidden(events, self.last, self.random, self.most_share, random)
         part[test] = Part.TEST
         rest = np.flatnonzero(~test)
-        valid = self._hidden(events.take(rest), self.valid_last, self.valid_random, random)
+        valid = hidden(events.take(rest), self.valid_last, self.valid_random, self.most_share, random)
         part[rest[valid]] = Part.VALID
         return Labels.kept(part)
 
     def sizes(self, films: LongArray) -> tuple[LongArray, LongArray]:
-        test = self._most(films, self.last + self.random)
-        return self._most(films - test, self.valid_last + self.valid_random), test
+        test = most(films, self.last + self.random, self.most_share)
+        return most(films - test, self.valid_last + self.valid_random, self.most_share), test
 
-    def _most(self, films: LongArray, wanted: int) -> LongArray:
-        return np.minimum(wanted, np.floor(films * self.most_share + 1e-9).astype(np.int64))
 
-    def _hidden(self, events: Interactions, last: int, drawn: int, random: np.random.Generator) -> NDArray[np.bool_]:
-        films = events_a_user(events)
-        hidden = self._most(films, last + drawn)
-        n_last = latest_of(hidden, last, drawn)
-        latest = places(events) >= (films - n_last)[events.users]
-        rest = np.flatnonzero(~latest)
-        others = events.take(rest)
-        chosen = drawn_places(others, random) < (hidden - n_last)[others.users]
-        return _with(latest, rest[chosen])
+def most(films: LongArray, wanted: int, share: float) -> LongArray:
+    """int64: how many a user of so many films hides, where at most this share may be hidden."""
+    return np.minimum(wanted, np.floor(films * share + 1e-9).astype(np.int64))
+
+
+def hidden(
+    events: Interactions, last: int, drawn: int, most_share: float, random: np.random.Generator
+) -> NDArray[np.bool_]:
+    """bool [events], among which no user has a film twice: each user's latest ones and some drawn from the rest."""
+    films = events_a_user(events)
+    wanted = most(films, last + drawn, most_share)
+    n_last = latest_of(wanted, last, drawn)
+    latest = places(events) >= (films - n_last)[events.users]
+    rest = np.flatnonzero(~latest)
+    others = events.take(rest)
+    chosen = drawn_places(others, random) < (wanted - n_last)[others.users]
+    return _with(latest, rest[chosen])
 
 
 def latest_of(hidden: LongArray, last: int, drawn: int) -> LongArray:

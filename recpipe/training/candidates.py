@@ -1,0 +1,116 @@
+"""What a ranker of candidates learns from: films hidden from each user, and what its members, who have not seen them,
+say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recpipe.data.interactions import FloatArray, Interactions, LongArray
+from recpipe.data.splits.by_user import hidden
+from recpipe.data.splits.strategy import first_watches
+from recpipe.data.training_set import TrainingSet
+from recpipe.recipe import Scorer
+from recpipe.scoring.pair_features import Films, candidates, features
+
+ROWS = 128
+"""Users whose members' scores are held at once."""
+MOST_SHARE = 0.2
+"""Of a user's films are hidden at most, as in the split `holdout`."""
+
+
+class Leak(ValueError):
+    """What a ranker was to learn to find, its members had already seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """A row a pair of user and candidate, users ascending. columns: float32 [rows × columns]; watched: bool [rows], the
+    film is one of those hidden; users: int64 [rows]."""
+
+    columns: FloatArray
+    watched: NDArray[np.bool_]
+    users: LongArray
+
+    def rows(self, chosen: NDArray[np.bool_]) -> Examples:
+        """Some of them, in the same order."""
+        return Examples(self.columns[chosen], self.watched[chosen], self.users[chosen])
+
+    def group_sizes(self) -> LongArray:
+        """int64: rows of each user that has any, in order."""
+        return np.unique(self.users, return_counts=True)[1]
+
+
+def hold_back(
+    train: TrainingSet, last: int, drawn: int, random: np.random.Generator
+) -> tuple[TrainingSet, sparse.csr_matrix]:
+    """What is left when each user's `last` latest films and `drawn` others are hidden, and these, binary [users ×
+    films].
+
+    Later watches of a film that was watched before are neither kept nor hidden.
+    """
+    once = train.interactions.take(first_watches(train.interactions))
+    away = hidden(once, last, drawn, MOST_SHARE, random)
+    return TrainingSet(once.take(~away), train.features), once.take(away).matrix()
+
+
+def examples(
+    members: Mapping[str, Scorer],
+    learned_from: TrainingSet,
+    wanted: sparse.csr_matrix,
+    each: int,
+    negatives: int,
+    random: np.random.Generator,
+) -> Examples:
+    """The members' candidates for every user with films to be found, told by `pair_features`; the histories are those
+    that the members have learned from.
+
+    each: films that a member names. negatives: candidates that are not wanted, drawn for each one that is; users none
+    of whose wanted films is a candidate teach nothing. Raises `Leak` where a wanted film stands in the history, and
+    ValueError where no candidate is wanted.
+    """
+    refuse_leaks(learned_from.interactions, wanted)
+    films, histories = Films.of(learned_from), learned_from.interactions.histories()
+    asked = np.flatnonzero(np.diff(wanted.indptr))
+    parts = []
+    for start in range(0, len(asked), ROWS):
+        users = asked[start : start + ROWS]
+        known, targets = histories.rows(users), wanted[users].toarray() > 0
+        scores = {name: member.scores(known) for name, member in members.items()}
+        named = candidates(scores, known, each)
+        chosen = (named & targets) | _drawn(named & ~targets, negatives * (named & targets).sum(axis=1), random)
+        rows, _ = np.nonzero(chosen)
+        parts.append(Examples(features(films, scores, known, chosen), targets[chosen], users[rows].astype(np.int64)))
+    if not any(part.watched.any() for part in parts):
+        raise ValueError(
+            "a ranker has nothing to learn from: no hidden film is among its members' candidates; set more candidates, "
+            "or members that find something"
+        )
+    return Examples(
+        np.concatenate([part.columns for part in parts]),
+        np.concatenate([part.watched for part in parts]),
+        np.concatenate([part.users for part in parts]),
+    )
+
+
+def refuse_leaks(learned_from: Interactions, wanted: sparse.csr_matrix) -> None:
+    """Raise `Leak` where a film that is to be found stands among what the members have learned from."""
+    if both := int(learned_from.matrix().multiply(wanted).nnz):
+        raise Leak(
+            f"{both} of {wanted.nnz} films that a ranker is to learn to find are known to its members: they would seem "
+            "to know the answer, and the ranker would believe them; train the members without these films"
+        )
+
+
+def _drawn(among: NDArray[np.bool_], counts: LongArray, random: np.random.Generator) -> NDArray[np.bool_]:
+    """As many of the marked cells of each row as `counts` says, or all of them."""
+    keys = np.where(among, random.random(among.shape), np.inf)
+    order = np.argsort(keys, axis=1)
+    places = np.empty_like(order)
+    np.put_along_axis(places, order, np.arange(among.shape[1])[None, :], axis=1)
+    drawn: NDArray[np.bool_] = among & (places < counts[:, None])
+    return drawn
