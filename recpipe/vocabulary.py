@@ -26,6 +26,7 @@ VOCABULARY: dict[str, str] = {
     "filters": "convolution filters of each height",
     "half_life": "films after which an entry of a history weighs half when films are scored; none: all weigh the same",
     "heads": "attention heads",
+    "hidden_films": "share of films that a ranker learns to find as if nobody had watched them, 0 to 1",
     "hidden_last": "latest films of each user that a ranker learns to find",
     "hidden_random": "films of each user, drawn from all but the latest, that a ranker learns to find",
     "hyper_layers": "half of the layers between the two outputs of a node that are compared",

@@ -27,6 +27,27 @@ TINY: dict[str, Any] = {
 TINY_OF: dict[str, dict[str, Any]] = {
     "admm_slim": {"regularization": 10.0},
     "bert4rec": {"layers": 2, "learning_rate": 0.005, "mask_probability": 0.2, "last_share": 0.5},
+    "boosted_ranker": {
+        "members": {
+            "ease": {"recipe": "ease", "regularization": 20.0},
+            "fm": {
+                "recipe": "fm",
+                "epochs": 10,
+                "embedding_size": 16,
+                "learning_rate": 0.01,
+                "batch_size": 256,
+                "film_dropout": 0.2,
+            },
+        },
+        "candidates": 30,
+        "hidden_films": 0.2,
+        "hidden_last": 1,
+        "hidden_random": 1,
+        "negatives": 5,
+        "trees": 40,
+        "leaves": 8,
+        "learning_rate": 0.1,
+    },
     "cdae": {"batch_size": 32},
     "conv_ncf": {"layers": (4, 4, 4, 4), "pretraining": 8, "epochs": 2},
     "dgcf": {"layers": 4, "intents": 2},

@@ -4,17 +4,18 @@ say."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from recpipe.data.interactions import FloatArray, Interactions, LongArray
+from recpipe.data.interactions import FloatArray, LongArray
 from recpipe.data.splits.by_user import hidden
 from recpipe.data.splits.strategy import first_watches
 from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Scorer
+from recpipe.recipe import Recipe, Run, Scorer, silent
 from recpipe.scoring.pair_features import Films, candidates, features
 
 ROWS = 128
@@ -25,6 +26,21 @@ MOST_SHARE = 0.2
 
 class Leak(ValueError):
     """What a ranker was to learn to find, its members had already seen."""
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """What a recipe learned, and from whom: seen, binary CSR [n_users × n_items]."""
+
+    scorer: Scorer
+    seen: sparse.csr_matrix
+
+    @classmethod
+    def learned(cls, recipe: Recipe, train: TrainingSet, run: Run) -> Self:
+        """Fit for as long as the recipe's settings say: no validation part may choose for a member."""
+        alone = replace(run, epochs=None, validate=None, checkpoints=None, report=silent)
+        given = TrainingSet(train.interactions, train.features if recipe.uses_features else None)
+        return cls(recipe.fit(given, alone), train.interactions.matrix())
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,45 +62,47 @@ class Examples:
 
 
 def hold_back(
-    train: TrainingSet, last: int, drawn: int, random: np.random.Generator
+    train: TrainingSet, last: int, drawn: int, new: float, random: np.random.Generator
 ) -> tuple[TrainingSet, sparse.csr_matrix]:
     """What is left when each user's `last` latest films and `drawn` others are hidden, and these, binary [users ×
     films].
 
-    Later watches of a film that was watched before are neither kept nor hidden.
+    new: share of films that are hidden from everybody, as if they had not come out yet. Later watches of a film that
+    was watched before are neither kept nor hidden.
     """
     once = train.interactions.take(first_watches(train.interactions))
-    away = hidden(once, last, drawn, MOST_SHARE, random)
+    away = hidden(once, last, drawn, MOST_SHARE, random) if last + drawn else np.zeros(len(once), dtype=np.bool_)
+    away |= (random.random(train.n_items) < new)[once.items]
     return TrainingSet(once.take(~away), train.features), once.take(away).matrix()
 
 
 def examples(
-    members: Mapping[str, Scorer],
-    learned_from: TrainingSet,
+    members: Mapping[str, Member],
+    known: TrainingSet,
     wanted: sparse.csr_matrix,
     each: int,
     negatives: int,
     random: np.random.Generator,
 ) -> Examples:
-    """The members' candidates for every user with films to be found, told by `pair_features`; the histories are those
-    that the members have learned from.
+    """The members' candidates for every user with films to be found, told by `pair_features` from what is known.
 
     each: films that a member names. negatives: candidates that are not wanted, drawn for each one that is; users none
-    of whose wanted films is a candidate teach nothing. Raises `Leak` where a wanted film stands in the history, and
+    of whose wanted films is a candidate teach nothing. Raises `Leak` where a member has learned from a wanted film, and
     ValueError where no candidate is wanted.
     """
-    refuse_leaks(learned_from.interactions, wanted)
-    films, histories = Films.of(learned_from), learned_from.interactions.histories()
+    for name, member in members.items():
+        refuse_leaks(name, member.seen, wanted)
+    films, histories = Films.of(known), known.interactions.histories()
     asked = np.flatnonzero(np.diff(wanted.indptr))
     parts = []
     for start in range(0, len(asked), ROWS):
         users = asked[start : start + ROWS]
-        known, targets = histories.rows(users), wanted[users].toarray() > 0
-        scores = {name: member.scores(known) for name, member in members.items()}
-        named = candidates(scores, known, each)
+        rows, targets = histories.rows(users), wanted[users].toarray() > 0
+        scores = {name: member.scorer.scores(rows) for name, member in members.items()}
+        named = candidates(scores, rows, each)
         chosen = (named & targets) | _drawn(named & ~targets, negatives * (named & targets).sum(axis=1), random)
-        rows, _ = np.nonzero(chosen)
-        parts.append(Examples(features(films, scores, known, chosen), targets[chosen], users[rows].astype(np.int64)))
+        columns = features(films, scores, rows, chosen)
+        parts.append(Examples(columns, targets[chosen], users[chosen.nonzero()[0]].astype(np.int64)))
     if not any(part.watched.any() for part in parts):
         raise ValueError(
             "a ranker has nothing to learn from: no hidden film is among its members' candidates; set more candidates, "
@@ -97,12 +115,12 @@ def examples(
     )
 
 
-def refuse_leaks(learned_from: Interactions, wanted: sparse.csr_matrix) -> None:
-    """Raise `Leak` where a film that is to be found stands among what the members have learned from."""
-    if both := int(learned_from.matrix().multiply(wanted).nnz):
+def refuse_leaks(member: str, seen: sparse.csr_matrix, wanted: sparse.csr_matrix) -> None:
+    """Raise `Leak` where films that are to be found are among what a member has learned from."""
+    if both := int(seen.multiply(wanted).nnz):
         raise Leak(
-            f"{both} of {wanted.nnz} films that a ranker is to learn to find are known to its members: they would seem "
-            "to know the answer, and the ranker would believe them; train the members without these films"
+            f"{member} has learned from {both} of the {wanted.nnz} films that a ranker is to learn to find: it would "
+            "seem to know the answer, and the ranker would believe it; train it without these films"
         )
 
 

@@ -17,10 +17,10 @@ from pydantic import Field, model_validator
 from recpipe.costs import DOUBLE, FLOAT, RANKED, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.catalog import recipe_class
-from recpipe.recipe import Recipe, Run, Scorer, silent
+from recpipe.recipe import Recipe, Run
 from recpipe.scoring.boosted_trees import BoostedTrees
 from recpipe.scoring.pair_features import Films, names
-from recpipe.training.candidates import Examples, examples, hold_back
+from recpipe.training.candidates import Examples, Member, examples, hold_back
 
 OBJECTIVES = {"lambdarank": "lambdarank", "logistic": "binary"}
 JUDGES = 0.1
@@ -36,6 +36,9 @@ class BoostedRanker(Recipe):
     learn from the rest, name their candidates, and trees learn to put the hidden ones first. Then the members learn
     from everything, and the trees rank what they name. So no score that the trees learn from is of a film that its
     member has seen in the user's history: members that had would seem to know, and the trees would believe them.
+
+    hidden_films: share of films hidden from everybody, as if nobody had watched them yet; without any, trees learn that
+    a film without watchers is never right. A member has to name such films, one that knows side data.
 
     The trees are told each member's score and place, the film's watchers and year, how many films the user has watched,
     of which popularity and years, and how much the film's genres, directors and writers are the user's, ever and
@@ -58,6 +61,7 @@ class BoostedRanker(Recipe):
     candidates: int = Field(default=100, ge=1)
     hidden_last: int = Field(default=5, ge=0)
     hidden_random: int = Field(default=5, ge=0)
+    hidden_films: float = Field(default=0.0, ge=0.0, lt=1.0)
     loss: Literal["lambdarank", "logistic"] = "lambdarank"
     negatives: int = Field(default=20, ge=1)
     trees: int = Field(default=500, ge=1)
@@ -67,8 +71,10 @@ class BoostedRanker(Recipe):
 
     @model_validator(mode="after")
     def _members_are_recipes(self) -> Self:
-        if not self.hidden_last + self.hidden_random:
-            raise ValueError("hidden_last and hidden_random are both 0: a ranker learns from films that are hidden")
+        if not self.hidden_last + self.hidden_random + self.hidden_films:
+            raise ValueError(
+                "hidden_last, hidden_random and hidden_films are 0: a ranker learns from films that are hidden"
+            )
         for name, settings in self.members.items():
             if ":" in name or settings.get("recipe") == self.recipe_name():
                 raise ValueError(
@@ -90,9 +96,9 @@ class BoostedRanker(Recipe):
         importance, each column's share of what all splits of the trees brought.
         """
         started, random = time.monotonic(), run.random()
-        known, wanted = hold_back(train, self.hidden_last, self.hidden_random, random)
+        known, wanted = hold_back(train, self.hidden_last, self.hidden_random, self.hidden_films, random)
         told = examples(self._learned(known, run), known, wanted, self.candidates, self.negatives, random)
-        members = self._learned(train, run)
+        members = {name: member.scorer for name, member in self._learned(train, run).items()}
         left = None if run.time_budget is None else run.time_budget - (time.monotonic() - started)
         trees = self._trees(told, replace(run, time_budget=left), random)
         return BoostedTrees(members, Films.of(train), trees, self.candidates)
@@ -110,10 +116,8 @@ class BoostedRanker(Recipe):
         memory = max(each.memory for each in members) + block + 3 * FLOAT * columns * pairs
         return Cost(int(memory), seconds, 0)
 
-    def _learned(self, train: TrainingSet, run: Run) -> dict[str, Scorer]:
-        """The members, each for as long as its settings say: no validation part may choose for them here."""
-        alone = replace(run, epochs=None, validate=None, checkpoints=None, report=silent)
-        return {name: self.member(name).fit(train, alone) for name in self.members}
+    def _learned(self, train: TrainingSet, run: Run) -> dict[str, Member]:
+        return {name: Member.learned(self.member(name), train, run) for name in self.members}
 
     def _trees(self, told: Examples, run: Run, random: np.random.Generator) -> str:
         judging = random.random(int(told.users.max()) + 1)[told.users] < JUDGES
@@ -135,7 +139,7 @@ class BoostedRanker(Recipe):
         shares = (gains / max(gains.sum(), 1e-12)).round(6).tolist()
         run.report(
             trees=used,
-            best_valid=booster.best_score["valid_0"][f"ndcg@{CUT_OFF}"] if judges else None,
+            best_valid=float(booster.best_score["valid_0"][f"ndcg@{CUT_OFF}"]) if judges else None,
             stopped="patience" if booster.num_trees() < self.trees else "trees",
             importance=dict(zip(columns, shares, strict=True)),
         )
