@@ -99,4 +99,6 @@ def _plots(report: EvaluationReport) -> Mapping[str, str]:
     if report.training.epochs:
         curve = plots.training_curve(report.training.epochs, report.training.metric)
         figures = {"Training curve": curve, **figures}
+    if report.training.importance:
+        figures["What the trees split at"] = plots.importance(report.training.importance)
     return {title: plots.data_uri(figure) for title, figure in figures.items()}

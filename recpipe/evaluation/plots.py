@@ -45,6 +45,19 @@ def training_curve(epochs: Sequence[Mapping[str, Any]], metric: str) -> Figure:
     return figure
 
 
+def importance(shares: Mapping[str, float], most: int = 20) -> Figure:
+    """What each column of a ranker's table brought, as a share of all that its splits brought; the `most` greatest."""
+    greatest = sorted(shares.items(), key=lambda each: each[1])[-most:]
+    figure = Figure(figsize=(7, 1.2 + 0.26 * len(greatest)), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh([name for name, _ in greatest], [100 * share for _, share in greatest], color=BLUE)
+    axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=9)
+    axes.set(title="What the trees split at", xlabel="share of the gain (%)")
+    axes.margins(x=0.1)
+    _grid(axes, "x")
+    return figure
+
+
 def metrics_by_user_group(groups: Mapping[str, Mapping[str, Interval]], names: Sequence[str]) -> Figure:
     """Means with 95 % intervals of each metric, one colour and mark a group of users."""
     figure = Figure(figsize=(7, 3.4), layout="constrained")

@@ -27,6 +27,7 @@ class TrainingRecord:
 
     epochs: one record an epoch with `epoch`, `loss`, `valid` and `seconds`, empty for models learned in one step.
     figures: `seconds`, `memory` (peak bytes), `parameters`, where known. warnings: what health checks found, in words.
+    importance: what each column of a ranker's table brought, as a share of all; empty for other models.
     """
 
     model: str
@@ -37,6 +38,7 @@ class TrainingRecord:
     figures: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     metric: str = "ndcg@10"
+    importance: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

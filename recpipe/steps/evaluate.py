@@ -30,6 +30,7 @@ def evaluation_report(project: Project, model: str, split: str) -> EvaluationRep
         },
         warnings=trained.warnings,
         metric=project.run().metric,
+        importance=trained.journal.closing.get("importance", {}),
     )
     return EvaluationReport.build(evaluate(trained.scorer, parts.test, parts.train), record)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from recpipe.evaluation import plots
 from recpipe.evaluation.evaluate import evaluate
 from recpipe.evaluation.pages import html, markdown
 from recpipe.evaluation.report import EvaluationReport, TrainingRecord
@@ -14,12 +15,15 @@ from recpipe_tests.evaluation.scorers import random_world, watched
 EPOCHS = tuple({"epoch": n, "loss": 1 / n, "valid": 0.1 + 0.01 * min(n, 4), "seconds": 0.5 * n} for n in range(1, 7))
 
 
-def a_report(seconds: float = 1.5, epochs=EPOCHS, warnings=("loss is flat <from epoch 5>",)) -> EvaluationReport:
+def a_report(
+    seconds: float = 1.5, epochs=EPOCHS, warnings=("loss is flat <from epoch 5>",), importance=None
+) -> EvaluationReport:
     scorer, held_out = random_world(120, 60)
     train = watched([[i % 60, (7 * i) % 60] for i in range(120)], 60)
     training = TrainingRecord(
         model="mf", split="holdout", split_digest="abc123" * 8, settings={"embedding_size": 64, "note": "<b>"},
         epochs=epochs, figures={"seconds": seconds, "memory": 3 * 2**20, "parameters": 1717952}, warnings=warnings,
+        importance=importance or {},
     )  # fmt: skip
     return EvaluationReport.build(evaluate(scorer, held_out, train), training)
 
@@ -79,6 +83,16 @@ def test_the_page_stands_alone_and_tells_everything(written):
 def test_models_learned_in_one_step_have_no_curve():
     page = html(a_report(epochs=(), warnings=()))
     assert "no training curve" in page and page.count("data:image/png") == 2 and 'role="alert"' not in page
+
+
+def test_a_ranker_shows_what_its_trees_split_at(tmp_path):
+    ranker = a_report(epochs=(), importance={f"column {n}": n / 300 for n in range(25)})
+    ranker.write(tmp_path)
+    assert EvaluationReport.read(tmp_path).training.importance == ranker.training.importance
+    assert "What the trees split at" in html(ranker)
+    assert "What the trees split at" not in html(a_report())
+    axes = plots.importance(ranker.training.importance).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"column {n}" for n in range(5, 25)]
 
 
 def test_the_markdown_holds_small_pictures(report):

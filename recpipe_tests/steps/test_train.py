@@ -4,20 +4,23 @@ import json
 
 import numpy as np
 import pytest
+import yaml
 
 from recpipe.claims import TooLarge
 from recpipe.costs import Cost
 from recpipe.data.training_set import TrainingSet
-from recpipe.lineage import Lineage
+from recpipe.evaluation.evaluate import evaluate
+from recpipe.lineage import Lineage, model_node
 from recpipe.models.factors.mf import Mf
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Recipe
 from recpipe.scoring.item_weights import ItemWeights
 from recpipe.settings import RunSettings
-from recpipe.steps.train import TrainedModel, device, refit_epochs, train
+from recpipe.steps.train import TrainedModel, device, refit_epochs, train, training_set
 from recpipe.storage import Missing
 from recpipe.training.checkpoint import read, write
 from recpipe.training.journal import Journal
+from recpipe.versions import code_version
 
 
 @pytest.fixture
@@ -132,6 +135,29 @@ def test_a_refit_wants_the_number_of_epochs_that_validation_found(built):
     assert refit_epochs(lineage, "ease", "full", Ease()) is None
     with pytest.raises(Missing, match=r"trained_model\[sasrec\|holdout\] found best: train that first"):
         refit_epochs(lineage, "sasrec", "full", Mf())
+
+
+def test_the_code_of_a_rankers_members_counts_as_its_own(built):
+    """It imports them by name: a change of EASE must make the ranker stale, and a change of another recipe must not."""
+    members = {"members": {"one": {"recipe": "ease"}, "other": {"recipe": "item_knn"}}}
+    (built.conf / "models" / "ranker.yaml").write_text(yaml.safe_dump({"recipe": "boosted_ranker"} | members))
+    own = ("recpipe.models.features.boosted_ranker", "recpipe.steps.train")
+    of_members = ("recpipe.models.linear.ease", "recpipe.models.neighbours.item_knn")
+    code = Lineage(built).versions(model_node("ranker", "holdout"))["code"]
+    assert code == code_version(*own, *of_members)
+    assert code != code_version(*own)
+
+
+def test_a_ranker_is_trained_stored_and_tells_what_its_trees_split_at(built, tmp_path):
+    settings = {"recipe": "boosted_ranker", "members": {"ease": {"recipe": "ease"}}, "trees": 10, "negatives": 5}
+    (built.conf / "models" / "ranker.yaml").write_text(yaml.safe_dump(settings))
+    parts, recipe = built.store.read("split", "holdout"), built.recipe("ranker")
+    trained = train(recipe, parts, training_set(built, recipe, parts), built.run())
+    assert not trained.warnings
+    assert sum(trained.journal.closing["importance"].values()) == pytest.approx(1.0, abs=1e-4)
+    trained.write(tmp_path)
+    found = [evaluate(each.scorer, parts.test, parts.train).means() for each in (trained, TrainedModel.read(tmp_path))]
+    assert found[0] == found[1]
 
 
 def test_a_gpu_that_is_not_there_is_refused_and_auto_goes_without(monkeypatch):
