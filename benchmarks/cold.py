@@ -44,7 +44,7 @@ BASELINES = ("genres watched by all", "genres watched by the user")
 WITHOUT = {"film_dropout": 0.2}
 FM = {"recipe": "fm", "batch_size": 4096, "learning_rate": 0.003, "weight_decay": 2.0, "epochs": 20} | WITHOUT
 SETTINGS: dict[str, dict[str, Any]] = {
-    **{name: WITHOUT for name in ("fm", "logistic_fm", "deep_fm", "cfm", "logistic_cfm")},
+    **dict.fromkeys(("fm", "logistic_fm", "deep_fm", "cfm", "logistic_cfm"), WITHOUT),
     "boosted_ranker": {"hidden_films": 0.1, "members": {"fm": FM}},
 }
 
