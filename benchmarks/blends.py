@@ -43,14 +43,21 @@ SPLIT = "holdout"
 METRIC = "capped_recall@10"
 SHOWN = (METRIC, "recall@10", "ndcg@10")
 MEMBERS = ("popularity", "item_knn", "rp3beta", "ease", "ease_recent", "slim_elastic", "admm_slim", "ials", "mf",
-           "rec_vae", "markov_fading", "gru4rec", "sasrec")  # fmt: skip
-BLENDS = ("general", "sequential", "both")
+           "rec_vae", "markov_fading", "gru4rec", "sasrec", "boosted_ranker")  # fmt: skip
+BLENDS = {
+    "general": {"general"},
+    "sequential": {"sequential"},
+    "both": {"general", "sequential"},
+    "all": {"general", "sequential", "ranker"},
+}
 METHODS = ("zscore", "rrf")
 
 
 def kind(member: str) -> str:
-    """Whether the order of a history matters to a member."""
+    """Whether the order of a history matters to a member, or whether it ranks what others name."""
     recipe = Project.here().recipe(member)
+    if getattr(recipe, "members", None):
+        return "ranker"
     in_order = family(type(recipe).recipe_name()) == "sequences" or getattr(recipe, "half_life", None) is not None
     return "sequential" if in_order else "general"
 
@@ -128,19 +135,14 @@ def blended(lists: Mapping[str, Mapping[str, Ranking]], parts: Parts, settings: 
     }
 
 
-def _of(kinds: str, members: list[Figure]) -> list[str]:
-    """The members whose families are wanted."""
-    return [each["model"] for each in members if kinds in ("both", each["kind"])]
-
-
 def table_of_members(members: list[Figure]) -> Iterator[str]:
     """Markdown, the best on validation first."""
-    yield "| member | order counts | validation | test | plain Recall@10 | NDCG@10 | CPU s | epochs | ended |"
+    yield "| member | kind | validation | test | plain Recall@10 | NDCG@10 | CPU s | epochs | ended |"
     yield "|---|---|---|---|---|---|---|---|---|"
     for row in sorted(members, key=lambda row: -row["valid"]):
-        in_order, seconds = "yes" if row["kind"] == "sequential" else "no", f"{row['cpu_seconds']:.0f}"
+        seconds = f"{row['cpu_seconds']:.0f}"
         yield (
-            f"| `{row['model']}` | {in_order} | {row['valid']:.4f} | {row['interval']} | {row['recall@10']:.4f} "
+            f"| `{row['model']}` | {row['kind']} | {row['valid']:.4f} | {row['interval']} | {row['recall@10']:.4f} "
             f"| {row['ndcg@10']:.4f} | {seconds} | {row['epochs'] or '–'} | {row['stopped'] or '–'} |"
         )
 
@@ -187,7 +189,7 @@ def main() -> None:
     if not given.no_blends:
         members = [row for row in figures.all() if "model" in row]
         for among in BLENDS:
-            names = _of(among, members)
+            names = [row["model"] for row in members if row["kind"] in BLENDS[among]]
             lists = {name: lists_of(name, given.work) for name in names}
             for method in METHODS:
                 wanted = settings.model_copy(update={"members": tuple(names), "method": method})
