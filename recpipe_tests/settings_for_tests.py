@@ -50,6 +50,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
     },
     "cdae": {"batch_size": 32},
     "conv_ncf": {"layers": (4, 4, 4, 4), "pretraining": 8, "epochs": 2},
+    "deep_fm": {"layers": (16, 8)},
     "dgcf": {"layers": 4, "intents": 2},
     "ease": {"regularization": 20.0},
     "enmf": {"batch_size": 16, "learning_rate": 0.05},

@@ -23,9 +23,9 @@ class Learner(nn.Module):
 
     loss: Callable[..., Tensor]
 
-    divisible: ClassVar[bool] = True
+    divisible: bool = True
     """Whether a batch's loss is the mean of its parts' losses, weighed by rows, so that a batch that does not fit into
-    memory may be taken in parts. False where examples of a batch are compared with each other."""
+    memory may be taken in parts. False where a batch's examples are compared with each other or normalised together."""
 
     reported: ClassVar[tuple[str, ...]] = ()
     """Buffers of one number that stand in the report of each epoch, as its last step left them."""
@@ -136,8 +136,8 @@ class Descent:
         tried = min(rows, self.at_once or rows)
         if not self.network.divisible:
             error.add_note(
-                f"A batch of {rows} does not fit into memory, and its loss compares its examples with each other, so "
-                "that it cannot be taken in parts: choose a smaller batch_size"
+                f"A batch of {rows} does not fit into memory, and its examples are compared with each other or "
+                "normalised together, so that it cannot be taken in parts: choose a smaller batch_size"
             )
             raise error
         if tried == 1:
