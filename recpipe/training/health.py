@@ -20,6 +20,8 @@ ALIKE = 1e-4
 """Scores whose spread within every user is below this share of their size are nearly equal."""
 COLLAPSED = 0.1
 """Nats of KL an example below which a code says next to nothing: it bounds from above what the code tells of them."""
+SAME_SCORES = 1e-3
+"""Users whose scores, less their means, differ by less than this share of what films differ by, rank alike."""
 SAME_LIST = 0.95
 """The share of users with one and the same list from which on predictions have collapsed."""
 
@@ -40,7 +42,8 @@ def diagnose_scores(top: LongArray, scores: FloatArray) -> list[str]:
     """Findings on what a model predicts.
 
     top: int [users × k], the recommended films, best first. scores: [users × films], a sample of the scores that they
-    come from. One user has no one to be compared with.
+    come from: lists that leave out what somebody has watched differ, though all scores rank alike. One user has no one
+    to be compared with.
     """
     findings = []
     if not np.isfinite(scores).all():
@@ -55,6 +58,12 @@ def diagnose_scores(top: LongArray, scores: FloatArray) -> list[str]:
                 "the model tells users apart no better than popularity does (a lower learning_rate, less "
                 "regularisation, or normalisation between deep layers)"
             )
+        elif np.isfinite(scores).all() and _same_but_for_a_constant(scores):
+            findings.append(
+                f"the scores of {len(scores)} users are the same list of numbers, but for a constant of each user: the "
+                "predictions have collapsed, and only what somebody has watched tells the lists apart (a lower "
+                "learning_rate, less regularisation, or normalisation between deep layers)"
+            )
     if scores.size and np.isfinite(scores).all():
         spread = float(np.ptp(scores, axis=1).max())
         if spread <= ALIKE * float(np.abs(scores).max()):
@@ -63,6 +72,12 @@ def diagnose_scores(top: LongArray, scores: FloatArray) -> list[str]:
                 "(vanishing gradients: normalise between the layers, or use fewer of them)"
             )
     return findings
+
+
+def _same_but_for_a_constant(scores: FloatArray) -> bool:
+    centred = scores - scores.mean(axis=1, keepdims=True)
+    within = float(np.ptp(centred, axis=1).max(initial=0.0))
+    return len(scores) > 1 and within > 0 and float(np.ptp(centred, axis=0).max()) <= SAME_SCORES * within
 
 
 def _not_finite(what: str, values: Numbers) -> list[str]:

@@ -91,6 +91,16 @@ def test_one_list_for_everybody_is_found() -> None:
     assert "20 of 20 users get the same list" in finding
 
 
+def test_scores_that_differ_by_a_constant_of_the_user_are_found_though_lists_leave_out_what_was_watched() -> None:
+    random = np.random.default_rng(0)
+    scores = (random.normal(size=30) + random.normal(size=(20, 1)) + 1e-5 * random.normal(size=(20, 30))).astype(
+        np.float32
+    )
+    shown = np.where(random.random(scores.shape) < 0.3, -np.inf, scores)
+    (finding,) = diagnose_scores(top_of(shown), scores)
+    assert "same list of numbers" in finding
+
+
 def test_one_user_alone_has_nobody_to_be_like() -> None:
     scores = np.arange(30, dtype=np.float32)[None, :]
     assert diagnose_scores(top_of(scores), scores) == []
