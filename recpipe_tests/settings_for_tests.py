@@ -49,6 +49,7 @@ TINY_OF: dict[str, dict[str, Any]] = {
         "learning_rate": 0.1,
     },
     "cdae": {"batch_size": 32},
+    "cfm": {"layers": (4, 4, 4, 4), "pretraining": 8, "epochs": 2},
     "conv_ncf": {"layers": (4, 4, 4, 4), "pretraining": 8, "epochs": 2},
     "deep_fm": {"layers": (16, 8)},
     "dgcf": {"layers": 4, "intents": 2},

@@ -19,6 +19,11 @@ def bpr(watched: Tensor, not_watched: Tensor) -> Tensor:
     return functional.softplus(not_watched.reshape(len(watched), -1).float() - watched).mean()
 
 
+def watched_above(scores: Tensor) -> Tensor:
+    """`bpr` of [rows × (1 + negatives)]: the first column was watched."""
+    return bpr(scores[:, 0], scores[:, 1:])
+
+
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean of -[t ln sigmoid(s) + (1 - t) ln(1 - sigmoid(s))]; both tensors of one shape. ln 2 where s is 0."""
     return functional.binary_cross_entropy_with_logits(logits.float(), targets.float())

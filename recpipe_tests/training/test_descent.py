@@ -23,7 +23,7 @@ ROWS, WIDTH = 21, 4
 FEATURES = torch.from_numpy(np.random.default_rng(5).normal(size=(ROWS, WIDTH)).astype(np.float32))
 TARGETS = FEATURES @ torch.tensor([1.0, -2.0, 0.5, 3.0]) + 0.7
 SCALE = torch.tensor([2.0, 0.5])
-EXACT = {"bpr", "conv_ncf", "deep_fm", "dmf", "enmf", "gcmc", "lightgcn", "line", "mf",
+EXACT = {"bpr", "cfm", "conv_ncf", "deep_fm", "dmf", "enmf", "gcmc", "lightgcn", "line", "logistic_cfm", "mf",
          "multi_dae", "nais", "neumf", "ngcf", "nncf", "sgl", "simplex", "spectral_cf"}  # fmt: skip
 """Their loss is a mean over the rows, without random numbers; that of windows is one over their targets."""
 FEW_TARGETS = {"bert4rec"}

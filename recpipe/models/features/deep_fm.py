@@ -35,9 +35,6 @@ class DeepFm(FieldRecipe):
     layers: the widths of the MLP's layers, each with ReLU and, between them, dropout. Its first layer is the sum of a
     part of the user and one of the film, each computed once; the products of fields are those of `fm`.
 
-    film_dropout: share of films that are known by their side data alone in a step, so that these learn to speak for a
-    film that nobody has watched yet: such a film's own vector and weight are zero when it is scored.
-
     Departures: a field of several values has their mean as its one vector, and these have no product among themselves;
     the targets are implicit, their negatives sampled; AdamW, whose decoupled decay of vectors and layers stands for
     none in the paper; the scores are logits, whose order is that of the paper's sigmoid.
