@@ -9,7 +9,6 @@ from typing import ClassVar, TypeAlias
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
@@ -107,10 +106,11 @@ class FieldRecipe(GradientNetworkRecipe):
         parameters = self.parameter_count(shape) + of_values
         fields = len(FIELDS) * shape.n_items * size
         pairs = self.batch_size * (1 + self.negatives)
-        step = FLOAT * (pairs * (pair + 16) + shape.n_items * film + 6 * fields)
+        films = min(shape.n_items, pairs) * film
+        step = FLOAT * (pairs * (pair + 16) + films + 6 * fields)
         scoring = ranking(shape, 1) + FLOAT * (3 * max(UNITS, self.head().width) + fields)
         time = shape.n_events * (1 + self.negatives) * seconds
-        time += shape.n_events / self.batch_size * (3e-9 * parameters + 1e-9 * (6 * fields + shape.n_items * film))
+        time += shape.n_events / self.batch_size * (3e-9 * parameters + 1e-9 * (6 * fields + films))
         return learned(parameters, step, BLAS + scoring, pairs_stream(shape), time)
 
 
@@ -131,7 +131,7 @@ class FieldPairs(nn.Module):
         """
         drawn, numbers = films.unique(return_inverse=True)
         of_films = self.head.of_films(vectors.index_select(0, drawn))
-        met = tuple(_rows(held, numbers) for held in of_films)
+        met = tuple(held[numbers] for held in of_films)
         alone = self.mean + self.user_weights[users, None] + weights[films]
         return alone + self.head.pairs(self._of_users(users), met)
 
@@ -189,11 +189,6 @@ class FieldScores(nn.Module):
     def scores(self, users: Tensor) -> Tensor:
         """[rows × n_items] of users [rows]."""
         return self.among.all_pairs(users, self.vectors, self.weights)
-
-
-def _rows(held: Tensor, numbers: Tensor) -> Tensor:
-    """held[numbers], of which `embedding` takes the gradient in a fraction of the time."""
-    return functional.embedding(numbers, held.reshape(len(held), -1)).view(*numbers.shape, *held.shape[1:])
 
 
 def products(vectors: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,8 +36,8 @@ class DeepFm(FieldRecipe):
     part of the user and one of the film, each computed once; the products of fields are those of `fm`.
 
     Departures: a field of several values has their mean as its one vector, and these have no product among themselves;
-    the targets are implicit, their negatives sampled; AdamW, whose decoupled decay of vectors and layers stands for
-    none in the paper; the scores are logits, whose order is that of the paper's sigmoid.
+    the targets are implicit, their negatives sampled; AdamW, with a decoupled decay of vectors and layers, in place of
+    Adam; the scores are logits, whose order is that of the paper's sigmoid.
     """
 
     layers: tuple[PositiveInt, ...] = Field(default=(64, 32), min_length=1)
