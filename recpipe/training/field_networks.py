@@ -189,11 +189,3 @@ class FieldScores(nn.Module):
     def scores(self, users: Tensor) -> Tensor:
         """[rows × n_items] of users [rows]."""
         return self.among.all_pairs(users, self.vectors, self.weights)
-
-
-def products(vectors: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the second-order part of a factorisation machine (Rendle 2010), what films [films × fields × size] bring:
-    Σ_f v_f [films × size], to be multiplied with v_u, and Σ_(f < g) v_f · v_g [films].
-    """
-    sums = vectors.sum(dim=1)
-    return sums, (sums.square() - vectors.square().sum(dim=1)).sum(dim=1) / 2

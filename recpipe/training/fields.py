@@ -101,6 +101,14 @@ class FieldVectors(nn.Module):
         return means.view(self.n_items, len(FIELDS), -1)
 
 
+def products(vectors: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the second-order part of a factorisation machine (Rendle 2010), what films [films × fields × size] bring:
+    Σ_f v_f [films × size], to be multiplied with v_u, and Σ_(f < g) v_f · v_g [films].
+    """
+    sums = vectors.sum(dim=1)
+    return sums, (sums.square() - vectors.square().sum(dim=1)).sum(dim=1) / 2
+
+
 def _side(features: ItemFeatures | None, n_items: int) -> list[sparse.csr_matrix]:
     """Which film has which value, by field, without the films' own numbers; without values where nothing is known."""
     if features is None:

@@ -17,8 +17,8 @@ from recpipe.costs import Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.pair_network import PairNetwork
-from recpipe.training.field_networks import FieldHead, FieldRecipe, Prepared, products
-from recpipe.training.fields import FIELDS
+from recpipe.training.field_networks import FieldHead, FieldRecipe, Prepared
+from recpipe.training.fields import FIELDS, products
 from recpipe.training.losses import watched_first
 
 

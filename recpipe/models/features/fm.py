@@ -19,7 +19,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
-from recpipe.training.fields import FIELDS, USUAL_VALUES, FieldVectors, FilmFields
+from recpipe.training.fields import FIELDS, USUAL_VALUES, FieldVectors, FilmFields, products
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import watched_first, watched_squared
 from recpipe.training.settings import GradientRecipe
@@ -90,8 +90,7 @@ class FmNetwork(Learner):
     def films(self) -> tuple[Tensor, Tensor]:
         """Σ_f v_f of every film [n_items × size], and what its fields bring without the user [n_items]."""
         vectors, weights = self.fields(self.fields.heard(self.film_dropout))
-        sums = vectors.sum(dim=1)
-        among = (sums.square() - vectors.square().sum(dim=1)).sum(dim=1) / 2
+        sums, among = products(vectors)
         return sums, weights + among
 
     def loss(self, users: Tensor, films: Tensor) -> Tensor:
