@@ -44,12 +44,14 @@ METRIC = "capped_recall@10"
 SHOWN = (METRIC, "recall@10", "ndcg@10")
 MEMBERS = ("popularity", "item_knn", "rp3beta", "ease", "ease_recent", "slim_elastic", "admm_slim", "ials", "mf",
            "rec_vae", "markov_fading", "gru4rec", "sasrec", "boosted_ranker")  # fmt: skip
-BLENDS = {
-    "general": {"general"},
-    "sequential": {"sequential"},
-    "both": {"general", "sequential"},
-    "all": {"general", "sequential", "ranker"},
+BLENDS: dict[str, tuple[set[str], float]] = {
+    "general": ({"general"}, np.inf),
+    "sequential": ({"sequential"}, np.inf),
+    "both, of a minute at most": ({"general", "sequential"}, 60.0),
+    "both": ({"general", "sequential"}, np.inf),
+    "all": ({"general", "sequential", "ranker"}, np.inf),
 }
+"""Kinds of members, and CPU seconds that their training may have taken."""
 METHODS = ("zscore", "rrf")
 
 
@@ -188,8 +190,8 @@ def main() -> None:
         )
     if not given.no_blends:
         members = [row for row in figures.all() if "model" in row]
-        for among in BLENDS:
-            names = [row["model"] for row in members if row["kind"] in BLENDS[among]]
+        for among, (kinds, seconds) in BLENDS.items():
+            names = [row["model"] for row in members if row["kind"] in kinds and row["cpu_seconds"] <= seconds]
             lists = {name: lists_of(name, given.work) for name in names}
             for method in METHODS:
                 wanted = settings.model_copy(update={"members": tuple(names), "method": method})
