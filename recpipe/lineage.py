@@ -311,8 +311,10 @@ class Lineage:
         """The modules of the recipes that a recipe names as its members: it imports them by these names alone."""
         from recpipe.models.catalog import recipe_modules
 
-        known = recipe_modules()
-        named = {member.get("recipe") for member in settings.get("members", {}).values()}
+        known, members = recipe_modules(), settings.get("members")
+        if not isinstance(members, Mapping):  # none, or what the recipe itself refuses
+            return []
+        named = {member.get("recipe") for member in members.values() if isinstance(member, Mapping)}
         return sorted(known[name] for name in named if name in known)
 
     def source_version(self) -> str:

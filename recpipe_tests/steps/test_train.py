@@ -15,7 +15,7 @@ from recpipe.models.factors.mf import Mf
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Recipe
 from recpipe.scoring.item_weights import ItemWeights
-from recpipe.settings import RunSettings
+from recpipe.settings import RunSettings, SettingsError
 from recpipe.steps.train import TrainedModel, device, refit_epochs, train, training_set
 from recpipe.storage import Missing
 from recpipe.training.checkpoint import read, write
@@ -146,6 +146,12 @@ def test_the_code_of_a_rankers_members_counts_as_its_own(built):
     code = Lineage(built).versions(model_node("ranker", "holdout"))["code"]
     assert code == code_version(*own, *of_members)
     assert code != code_version(*own)
+    (built.conf / "models" / "ranker.yaml").write_text(
+        yaml.safe_dump({"recipe": "boosted_ranker", "members": ["ease"]})
+    )
+    assert Lineage(built).versions(model_node("ranker", "holdout"))["code"] == code_version(*own)
+    with pytest.raises(SettingsError, match="members"):
+        built.recipe("ranker")
 
 
 def test_a_ranker_is_trained_stored_and_tells_what_its_trees_split_at(built, tmp_path):
