@@ -86,7 +86,7 @@ def features(
         centred = said - unseen.mean(axis=1).filled(0.0)[:, None]
         spread = unseen.std(axis=1).filled(0.0)[:, None]
         columns.append(np.divide(centred, spread, out=np.zeros_like(centred), where=spread > 0)[rows, items])
-        columns.append(np.log2(1.0 + _places(unseen.filled(-np.inf)))[rows, items])
+        columns.append(np.log2(1.0 + places(unseen.filled(-np.inf)))[rows, items])
     columns += [column[items] for column in (films.watchers, films.years)]
     usual = {"watchers": _usual(films.watchers, seen), "years": _usual(films.years, seen)}
     columns += [np.log1p(histories.lengths)[rows], usual["watchers"][rows], usual["years"][rows]]
@@ -104,12 +104,12 @@ def _without(scores: FloatArray, seen: sparse.csr_matrix) -> FloatArray:
     return left
 
 
-def _places(scores: FloatArray) -> NDArray[np.int64]:
+def places(scores: NDArray[np.floating]) -> NDArray[np.int64]:
     """int64 [rows × n_items], 0 for the highest score of a row; of equals the lower film comes first."""
     order = np.argsort(-scores, axis=1, kind="stable")
-    places = np.empty_like(order)
-    np.put_along_axis(places, order, np.arange(scores.shape[1])[None, :], axis=1)
-    return places
+    found = np.empty_like(order)
+    np.put_along_axis(found, order, np.arange(scores.shape[1])[None, :], axis=1)
+    return found
 
 
 def _usual(values: FloatArray, seen: sparse.csr_matrix) -> FloatArray:

@@ -16,7 +16,7 @@ from recpipe.data.splits.by_user import hidden
 from recpipe.data.splits.strategy import first_watches
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run, Scorer, silent
-from recpipe.scoring.pair_features import Films, candidates, features
+from recpipe.scoring.pair_features import Films, candidates, features, places
 
 ROWS = 128
 """Users whose members' scores are held at once."""
@@ -126,9 +126,6 @@ def refuse_leaks(member: str, seen: sparse.csr_matrix, wanted: sparse.csr_matrix
 
 def _drawn(among: NDArray[np.bool_], counts: LongArray, random: np.random.Generator) -> NDArray[np.bool_]:
     """As many of the marked cells of each row as `counts` says, or all of them."""
-    keys = np.where(among, random.random(among.shape), np.inf)
-    order = np.argsort(keys, axis=1)
-    places = np.empty_like(order)
-    np.put_along_axis(places, order, np.arange(among.shape[1])[None, :], axis=1)
-    drawn: NDArray[np.bool_] = among & (places < counts[:, None])
+    order = places(np.where(among, -random.random(among.shape), -np.inf))
+    drawn: NDArray[np.bool_] = among & (order < counts[:, None])
     return drawn

@@ -50,8 +50,7 @@ def test_candidates_come_first_in_the_order_of_the_trees_and_the_others_in_that_
         np.testing.assert_allclose(np.corrcoef(scores[user, others], said["ease"][user, others])[0, 1], 1.0, atol=1e-4)
 
 
-def test_it_is_better_than_its_members_where_each_knows_a_part() -> None:
-    """EASE knows the block and no order, the chain what follows: half of the films follow, half are of the block."""
+def test_it_finds_the_block_of_the_hidden_films_where_one_member_knows_it_and_the_other_does_not() -> None:
     world = worlds.general()
     assert world.recall(fitted(world.train)) > world.between(0.75)
 
