@@ -117,10 +117,10 @@ def blended(lists: Mapping[str, Mapping[str, Ranking]], parts: Parts, settings: 
 
     The blend is measured whether or not its verdict would use it: `kept` says which.
     """
-    chosen = choose({member: ranked["valid"] for member, ranked in lists.items()}, parts.valid.targets, settings)
+    chosen = choose({member: ranked["valid"] for member, ranked in lists.items()}, parts.valid, settings)
     tested = {member: ranked["test"] for member, ranked in lists.items()}
     alone = values(tested[chosen.best_single].items, parts.test, METRIC)
-    by_weights = blend(tested, replace(chosen, kept=True), settings.k)
+    by_weights = blend(tested, replace(chosen, kept=True), parts.test.histories, settings.k)
     together = {name: values(by_weights.items, parts.test, name) for name in SHOWN}
     (gained,) = paired_differences(together[METRIC][:, None], alone)
     return {

@@ -59,10 +59,22 @@ def show_status(project: Project, out: Console, everything: bool) -> None:
         out.print(table)
     out.print(", ".join(f"{count} {standing}" for standing, count in sorted(counts.items())))
     show_arrivals(lineage, out)
+    show_members(project, out)
+
+
+def show_members(project: Project, out: Console) -> None:
+    """Who is in the submission, with what weight and why, and who is not; what its notes say."""
     submission = project.store.record("ensemble_submission")
-    if submission:
-        for note in submission.notes:
-            out.print(escape(note), highlight=False, soft_wrap=True)
+    if submission is None:
+        return
+    used, alone, why = (submission.figures.get(name, {}) for name in ("members", "alone on validation", "why"))
+    table = Table("member of the submission", "weight", "alone, on validation", "why", box=None)
+    for member in sorted(alone, key=lambda each: (-used.get(each, 0.0), -alone[each])):
+        table.add_row(escape(member), f"{used.get(member, 0.0):.3f}", f"{alone[member]:.4f}", why.get(member, ""))
+    if table.row_count:
+        out.print(table)
+    for note in submission.notes:
+        out.print(escape(note), highlight=False, soft_wrap=True)
 
 
 def show_arrivals(lineage: Lineage, out: Console) -> None:
@@ -173,7 +185,9 @@ def show_recommendations(project: Project, out: Console, *, user: str, model: st
         chosen = store.read("ensemble")
         scorers = {member: store.read("trained_model", f"{member}|{FULL}").scorer for member in chosen.used}
         most = max(k, project.ensemble().candidates)
-        ranking = blend({member: rank(scorer, histories, most) for member, scorer in scorers.items()}, chosen, k)
+        ranking = blend(
+            {member: rank(scorer, histories, most) for member, scorer in scorers.items()}, chosen, histories, k
+        )
     if seen:
         out.print(_films(f"watched last by {user}", histories.items[::-1][:k], films, ids, None))
     by = model or " + ".join(scorers)

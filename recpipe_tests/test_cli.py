@@ -41,6 +41,9 @@ def test_what_stands_is_shown_and_a_user_gets_films(built):
     assert "trained_model[ease|holdout]" in status.stdout
     assert "missing" not in status.stdout
     assert "stale" not in status.stdout
+    assert re.search(r"member of the submission +weight +alone, on validation +why", status.stdout)
+    (ease,) = re.findall(r"^ *ease +([01]\.\d{3}) +(0\.\d{4}) +(\S.*)$", status.stdout, flags=re.MULTILINE)
+    assert ease[2].startswith(("the best alone", "left aside", "without it", "no share"))
     asked = run("recommend", "--user", "7", "--model", "ease", "--seen")
     assert asked.returncode == 0, asked.stderr
     assert "Film" in asked.stdout

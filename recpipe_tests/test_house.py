@@ -49,8 +49,8 @@ BELOW = {
               "spark_warehouse", "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
     "showing": {"costs", "data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "lock",
                 "retention", "upkeep"},
-    "defs": {"data", "instance", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing",
-             "lock", "retention", "upkeep"},
+    "defs": {"data", "instance", "evaluation", "blending", "validation", "steps", "lineage", "settings", "progress",
+             "showing", "lock", "retention", "upkeep"},
     "cli": {"data", "defs", "instance", "settings", "showing", "lock"},
 }  # fmt: skip
 

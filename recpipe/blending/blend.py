@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from recpipe.blending.candidates import Candidates
+from recpipe.blending.contest import Rows, Weights
+from recpipe.blending.switching import Switch
+from recpipe.data.interactions import Histories
 from recpipe.evaluation.comparison import Difference
 from recpipe.evaluation.ranking import NO_FILM, Ranking
 
@@ -23,8 +26,9 @@ class Blend:
     """What the validation part decided.
 
     weights: of the blend, adding up to 1. member_scores: each member alone. score: the blend, every user scored with
-    weights found on other users. difference: that less the best single member, paired by user. path: the steps of the
-    search over all users, (member added, metric reached with the weights so far). kept: whether the blend is used.
+    weights found on other users. difference: that less the best single member, paired by user, for one set of weights.
+    path: the steps of the search over all users, (member added, metric reached with the weights so far). kept: whether
+    the blend is used. switch: users who get other weights. reasons: why each member is in the lists or is not.
     """
 
     method: str
@@ -38,6 +42,8 @@ class Blend:
     kept: bool
     verdict: str
     split_digest: str = ""
+    switch: Switch | None = None
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def best_single(self) -> str:
@@ -46,18 +52,25 @@ class Blend:
 
     @property
     def used(self) -> dict[str, float]:
-        """The members that make the final lists, with their weights: these and no others have to be refitted."""
-        return dict(self.weights) if self.kept else {self.best_single: 1.0}
+        """The members that make the final lists, with their weights: these and no others have to be refitted.
 
-    def markdown(self) -> str:
-        """The verdict, the members' scores and weights, and the search's path."""
-        lines = [self.verdict, "", f"| member | {self.metric} alone | weight |", "| --- | --- | --- |"]
-        for member, score in sorted(self.member_scores.items(), key=lambda each: -each[1]):
-            lines.append(f"| {member} | {score:.4f} | {self.used.get(member, 0.0):.3f} |")
-        lines.append(f"| *blend ({self.method})* | {self.score:.4f} | |")
-        if self.path:
-            lines += ["", "Search: " + ", ".join(f"+{member} {score:.4f}" for member, score in self.path)]
-        return "\n".join(lines) + "\n"
+        With a switch, each side's weights count by its share of the validation users.
+        """
+        if not self.kept:
+            return {self.best_single: 1.0}
+        if self.switch is None:
+            return dict(self.weights)
+        share, above = self.switch.share, self.switch.weights
+        members = dict.fromkeys([*self.weights, *above])
+        return {each: (1 - share) * self.weights.get(each, 0.0) + share * above.get(each, 0.0) for each in members}
+
+    def groups(self, histories: Histories) -> list[tuple[Rows, Weights]]:
+        """The rows of these users that share weights, with those; every row once."""
+        if self.switch is None or not self.kept:
+            return [(np.arange(len(histories)), self.used)]
+        above = self.switch.above(histories)
+        sides = [(np.flatnonzero(~above), self.weights), (np.flatnonzero(above), self.switch.weights)]
+        return [(rows, weights) for rows, weights in sides if len(rows)]
 
     def write(self, folder: Path) -> None:
         """`blend.json`, the same bytes for the same choice."""
@@ -69,29 +82,35 @@ class Blend:
         """The blend written to `folder`."""
         stored: dict[str, Any] = json.loads((folder / BLEND_FILE).read_text(encoding="utf-8"))
         path = tuple((member, score) for member, score in stored["path"])
-        return cls(**stored | {"difference": Difference(**stored["difference"]), "path": path})
+        switch = Switch(**stored["switch"]) if stored.get("switch") else None
+        return cls(**stored | {"difference": Difference(**stored["difference"]), "path": path, "switch": switch})
 
 
-def blend(lists: Mapping[str, Ranking], chosen: Blend, k: int) -> Ranking:
+def blend(lists: Mapping[str, Ranking], chosen: Blend, histories: Histories, k: int) -> Ranking:
     """The k best films of each user from the lists of the members in `chosen.used`; others are left aside.
 
-    Users' lists shorter than k are padded as `Ranking` says. Raises ValueError where a member's lists are missing.
+    histories: of the users of the lists, in their order: a switch looks at them. Users' lists shorter than k are padded
+    as `Ranking` says. Raises ValueError where a member's lists are missing or are of other users.
     """
     missing = [member for member in chosen.used if member not in lists]
     if missing:
         raise ValueError(f"blend: the lists of {', '.join(missing)} are missing; rank with these members first")
-    used = {member: lists[member] for member in chosen.used}
-    if len(used) == 1:
-        return _first(next(iter(used.values())), k)
-    parts = []
-    for start in range(0, max(len(ranking) for ranking in used.values()), ROWS_A_BLOCK):
-        rows = slice(start, start + ROWS_A_BLOCK)
-        block = {member: Ranking(ranking.items[rows], ranking.scores[rows]) for member, ranking in used.items()}
-        parts.append(Candidates.of(block, chosen.method).blended(chosen.used, k))
-    return Ranking(np.concatenate([part.items for part in parts]), np.concatenate([part.scores for part in parts]))
+    if wrong := [member for member in chosen.used if len(lists[member]) != len(histories)]:
+        raise ValueError(f"blend: the lists of {', '.join(wrong)} are not of the {len(histories)} users that are asked")
+    items = np.full((len(histories), k), NO_FILM, dtype=np.int32)
+    scores = np.full((len(histories), k), -np.inf, dtype=np.float32)
+    for rows, weights in chosen.groups(histories):
+        for start in range(0, len(rows), ROWS_A_BLOCK):
+            here = rows[start : start + ROWS_A_BLOCK]
+            block = {member: Ranking(lists[member].items[here], lists[member].scores[here]) for member in weights}
+            best = _first(block, k) if len(block) == 1 else Candidates.of(block, chosen.method).blended(weights, k)
+            items[here], scores[here] = best.items, best.scores
+    return Ranking(items, scores)
 
 
-def _first(ranking: Ranking, k: int) -> Ranking:
+def _first(lists: Mapping[str, Ranking], k: int) -> Ranking:
+    """The first k of the one member's lists."""
+    (ranking,) = lists.values()
     gap = ((0, 0), (0, max(0, k - ranking.items.shape[1])))
     items = np.pad(ranking.items[:, :k], gap, constant_values=NO_FILM)
     return Ranking(items, np.pad(ranking.scores[:, :k], gap, constant_values=-np.inf))

@@ -1,59 +1,56 @@
-"""Weights found on the validation part: forward selection with replacement, after Caruana et al., 2004.
+"""Which blend is used: weights found on the validation part, judged on users that they were not found on.
 
-A search always beats its best member on the users it searched on. The verdict therefore rests on two halves of them:
+A search always beats its best member on the users it searched on. The verdicts therefore rest on two halves of them:
 each half is scored with the weights found on the other one. The weights that are used are found on all users.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recpipe.blending.blend import Blend
 from recpipe.blending.candidates import Candidates
+from recpipe.blending.contest import Contest, Rows, Weights
 from recpipe.blending.settings import EnsembleSettings
-from recpipe.data.interactions import FloatArray, Histories
+from recpipe.blending.switching import Switch, activity
+from recpipe.data.parts import HeldOut
 from recpipe.evaluation.comparison import Difference, paired_differences
 from recpipe.evaluation.metrics import METRICS, Targets, Values, parse_metric
-from recpipe.evaluation.ranking import NO_FILM, Ranking
+from recpipe.evaluation.ranking import Ranking
 
-STEPS = 20
-SHARES = (0.5, 0.3, 0.15, 0.05)
-"""How much of the blend a step may give to the member that it adds. The paper adds members with equal weight, which
-cannot give a weak but different member a small part without adding the strong one many times over first."""
-
-Path: TypeAlias = list[tuple[str, float]]
-Array: TypeAlias = NDArray[Any]
+FEWEST = 50
+"""Users on either side of a switch: with less, weights of their own are found by chance."""
 
 
 def choose(
-    lists: Mapping[str, Ranking], targets: Histories, settings: EnsembleSettings, split_digest: str = "", seed: int = 0
+    lists: Mapping[str, Ranking], held_out: HeldOut, settings: EnsembleSettings, split_digest: str = "", seed: int = 0
 ) -> Blend:
-    """The blend of the members' lists that reaches most on these targets, or the best single member.
+    """The blend of the members' lists that reaches most on these users, or the best single member.
 
-    lists: by member, for the users of `targets` in their order. The blend is kept where the 95 % interval of its mean
+    lists: by member, for the users of `held_out` in their order. The blend is kept where the 95 % interval of its mean
     difference to the best single member lies above zero, every user scored with weights found on other users: a gain
-    within the noise is not worth the refits of several members.
+    within the noise is not worth the refits of several members. A switch is kept by the same rule against the blend.
     """
     if missing := [member for member in settings.members if member not in lists]:
         raise ValueError(f"choose: the lists of {', '.join(missing)} are missing; train and rank these members first")
+    if len(held_out) < 2:
+        raise ValueError(f"choose: {len(held_out)} users have validation films; at least 2 are needed to judge a blend")
     lists = {member: lists[member] for member in settings.members}
-    wanted = Targets.of(targets)
+    wanted = Targets.of(held_out.targets)
     name, k = parse_metric(settings.metric)
     alone = {
         member: METRICS[name](wanted.hits(ranking.items[:, :k]), wanted.counts) for member, ranking in lists.items()
     }
     best = max(alone, key=lambda member: float(alone[member].mean()))
-    contest = _Contest.of(Candidates.of(lists, settings.method), wanted, settings.metric)
-    weights, path = _weights(contest, settings.search)
-    values = _judged_on_other_users(contest, settings.search, seed)
+    contest = Contest.of(Candidates.of(lists, settings.method), wanted, settings.metric)
+    weights, path = contest.weights(settings.search)
+    values = contest.judged_on_others(settings.search, seed, [np.arange(len(contest))])
     (difference,) = paired_differences(values[:, None], alone[best], seed=seed)
     kept = difference.low > 0 and len(weights) > 1
-    return Blend(
+    chosen = Blend(
         method=settings.method,
         metric=settings.metric,
         candidates=max(ranking.items.shape[1] for ranking in lists.values()),
@@ -66,92 +63,77 @@ def choose(
         verdict=_verdict(settings.metric, best, float(alone[best].mean()), difference, kept, weights),
         split_digest=split_digest,
     )
+    if kept and settings.switch_by != "none":
+        chosen = _switched(chosen, contest, held_out, values, settings, seed)
+    return replace(chosen, reasons=_reasons(chosen, contest, held_out))
 
 
-@dataclass(frozen=True, eq=False)
-class _Contest:
-    """Candidates with the answers. relevant: bool [users × width], whether a candidate is one of the user's targets."""
+def _switched(
+    plain: Blend, contest: Contest, held_out: HeldOut, values: Values, settings: EnsembleSettings, seed: int
+) -> Blend:
+    """With weights of their own for the more active half, where that is worth more than the noise.
 
-    candidates: Candidates
-    relevant: NDArray[np.bool_]
-    n_targets: NDArray[np.int64]
-    metric: str
-
-    @classmethod
-    def of(cls, candidates: Candidates, targets: Targets, metric: str) -> _Contest:
-        return cls(candidates, targets.hits(candidates.items), targets.counts, metric)
-
-    def rows(self, which: NDArray[np.integer]) -> _Contest:
-        return _Contest(self.candidates.rows(which), self.relevant[which], self.n_targets[which], self.metric)
-
-    def values(self, scores: FloatArray) -> Values:
-        """float64 [users]: the metric of the lists that these scores [users × width] give."""
-        name, k = parse_metric(self.metric)
-        columns, _ = self.candidates.top(scores, k)
-        hits = np.take_along_axis(self.relevant, columns, axis=1) & (columns != NO_FILM)
-        return METRICS[name](hits, self.n_targets)
-
-    def values_of(self, weights: Mapping[str, float]) -> Values:
-        return self.values(self.candidates.scores(weights))
-
-
-def _weights(contest: _Contest, search: str) -> tuple[dict[str, float], Path]:
-    members = contest.candidates.members
-    if search == "none":
-        return {member: 1 / len(members) for member in members}, []
-    weights, path = _greedy(contest)
-    return {member: weight for member, weight in zip(members, weights, strict=True) if weight}, path
-
-
-def _greedy(contest: _Contest) -> tuple[list[float], Path]:
-    """From the best member alone, each step mixes in the member and share that help most; it ends when none helps.
-
-    Of equals the first member and the largest share.
+    values: float64 [users], those of the plain blend with weights found on other users.
     """
-    members, said = contest.candidates.members, contest.candidates.contributions
-    reached = [float(contest.values(each).mean()) for each in said]
-    best = int(np.argmax(reached))
-    weights = np.eye(len(members))[best]
-    mixed = said[best]
-    path: Path = [(members[best], reached[best])]
-    for _ in range(STEPS):
-        steps = [(added, share) for added in range(len(members)) for share in SHARES if weights[added] < 1]
-        reached = [float(contest.values(_mix(mixed, said[added], share)).mean()) for added, share in steps]
-        if not reached or max(reached) <= path[-1][1]:
-            break
-        best = int(np.argmax(reached))
-        added, share = steps[best]
-        mixed = _mix(mixed, said[added], share)
-        weights = _mix(weights, np.eye(len(members))[added], share)
-        path.append((members[added], reached[best]))
-    return weights.tolist(), path
+    found = activity(held_out.histories, settings.switch_by)
+    above = found > np.median(found)
+    sides = [np.flatnonzero(~above), np.flatnonzero(above)]
+    if min(map(len, sides)) < FEWEST:
+        told = f"Switching by {settings.switch_by} was not tried: fewer than {FEWEST} users on one side."
+        return replace(plain, verdict=f"{plain.verdict} {told}")
+    judged = contest.judged_on_others(settings.search, seed, sides)
+    (gained,) = paired_differences(judged[:, None], values, seed=seed)
+    told = f"{_told(gained)} against one set of weights for everybody"
+    if gained.low <= 0:
+        return replace(plain, verdict=f"{plain.verdict} Switching by {settings.switch_by} is not used: {told}.")
+    fewer, more = (contest.rows(side).weights(settings.search)[0] for side in sides)
+    return replace(
+        plain,
+        weights=fewer,
+        switch=Switch(settings.switch_by, int(np.median(found)), float(above.mean()), more),
+        score=float(judged.mean()),
+        verdict=f"{plain.verdict} Switching by {settings.switch_by} is used: {told}.",
+    )
 
 
-def _mix(old: Array, added: Array, share: float) -> Array:
-    return old * (1 - share) + added * share
+def _reasons(chosen: Blend, contest: Contest, held_out: HeldOut) -> dict[str, str]:
+    """A sentence for each member: what the blend would lose without it, or why it is left aside."""
+    if not chosen.kept:
+        aside = "left aside: the blend is not better beyond the noise"
+        return {member: "the best alone" if member == chosen.best_single else aside for member in chosen.member_scores}
+    groups = chosen.groups(held_out.histories)
+    whole = _values(contest, groups)
+    reasons = {}
+    for member in chosen.member_scores:
+        left = [(rows, _without(weights, member)) for rows, weights in groups]
+        if member not in chosen.used:
+            reasons[member] = "no share of it made the blend better"
+        elif all(weights for _, weights in left):
+            (lost,) = paired_differences(_values(contest, left)[:, None], whole)
+            reasons[member] = f"without it {_told(lost)}"
+        else:
+            reasons[member] = "the only one for some of the users"
+    return reasons
 
 
-def _judged_on_other_users(contest: _Contest, search: str, seed: int) -> Values:
-    """float64 [users]: each half of the users with the weights found on the other half."""
-    n_users = len(contest.n_targets)
-    if n_users < 2:
-        raise ValueError(f"choose: {n_users} users have validation films; at least 2 are needed to judge a blend")
-    values = np.empty(n_users)
-    shuffled = np.random.default_rng(seed).permutation(n_users)
-    first, second = np.sort(shuffled[: n_users // 2]), np.sort(shuffled[n_users // 2 :])
-    for searched, judged in ((first, second), (second, first)):
-        weights, _ = _weights(contest.rows(searched), search)
-        values[judged] = contest.rows(judged).values_of(weights)
+def _values(contest: Contest, groups: Sequence[tuple[Rows, Weights]]) -> Values:
+    """float64 [users]: every group with its weights."""
+    values = np.empty(len(contest))
+    for rows, weights in groups:
+        values[rows] = contest.rows(rows).values_of(weights)
     return values
 
 
-def _verdict(
-    metric: str, best: str, alone: float, difference: Difference, kept: bool, weights: Mapping[str, float]
-) -> str:
-    told = (
-        f"{metric} {alone + difference.mean:.4f} against {alone:.4f} for {best} alone, "
-        f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
-    )
+def _without(weights: Weights, member: str) -> Weights:
+    return {other: weight for other, weight in weights.items() if other != member}
+
+
+def _told(difference: Difference) -> str:
+    return f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]"
+
+
+def _verdict(metric: str, best: str, alone: float, difference: Difference, kept: bool, weights: Weights) -> str:
+    told = f"{metric} {alone + difference.mean:.4f} against {alone:.4f} for {best} alone, {_told(difference)}"
     if kept:
         return f"The blend is used: on validation it reaches {told}."
     if len(weights) == 1:

@@ -20,6 +20,9 @@ class EnsembleSettings(BaseModel):
         "zscore", description="reciprocal ranks, Borda counts, or scores scaled per user to 0..1 or to unit deviation"
     )
     search: Literal["greedy", "none"] = Field("greedy", description="how weights are found; none: all alike")
+    switch_by: Literal["none", "length", "recent"] = Field(
+        "none", description="weights of their own for the more active half of the users, by all or by the latest films"
+    )
     metric: str = Field("capped_recall@10", description="what the search maximises and the verdict compares")
     candidates: int = Field(100, ge=10, le=1000, description="films that each member offers for a user")
     k: int = Field(10, ge=1, le=1000, description="films handed in for each user")

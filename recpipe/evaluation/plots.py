@@ -58,6 +58,22 @@ def importance(shares: Mapping[str, float], most: int = 20) -> Figure:
     return figure
 
 
+def search_path(path: Sequence[tuple[str, float]], metric: str) -> Figure:
+    """What a forward selection reached after each step, from the best member alone; the member added beside each."""
+    figure = Figure(figsize=(7, 1.4 + 0.3 * len(path)), layout="constrained")
+    axes = figure.subplots()
+    reached, steps = np.array([score for _, score in path]), np.arange(len(path))
+    axes.plot(reached, steps, color=BLUE, marker="o")
+    for step, gain in enumerate(np.diff(reached), start=1):
+        axes.annotate(f"{gain:+.4f}", (reached[step], step), xytext=(8, -3), textcoords="offset points", fontsize=9)
+    axes.set_yticks(steps, [("+ " if step else "") + member for step, (member, _) in enumerate(path)])
+    axes.invert_yaxis()
+    axes.set(title="Greedy search: what each step brought", xlabel=f"{metric} on validation, of the users searched on")
+    axes.margins(x=0.15)
+    _grid(axes, "x")
+    return figure
+
+
 def metrics_by_user_group(groups: Mapping[str, Mapping[str, Interval]], names: Sequence[str]) -> Figure:
     """Means with 95 % intervals of each metric, one colour and mark a group of users."""
     figure = Figure(figsize=(7, 3.4), layout="constrained")

@@ -44,7 +44,7 @@ def choose_ensemble(project: Project) -> Chosen:
     settings = settings.model_copy(update={"members": tuple(scorers)})
     masker = year_masker(project, settings)
     lists = member_lists(scorers, parts.valid, settings, masker)
-    chosen = choose(lists, parts.valid.targets, settings, split_digest=parts.digest(), seed=project.run().seed)
+    chosen = choose(lists, parts.valid, settings, split_digest=parts.digest(), seed=project.run().seed)
     tested = _on_test(chosen, scorers, parts.test, settings, masker)
     notes = [
         chosen.verdict,
@@ -57,6 +57,7 @@ def choose_ensemble(project: Project) -> Chosen:
         "kept": chosen.kept,
         f"valid {settings.metric}": chosen.score,
         "members on validation": dict(chosen.member_scores),
+        "why": dict(chosen.reasons),
         f"test {settings.metric}": tested,
     }
     return Chosen(chosen, figures, tuple(notes))
@@ -107,5 +108,5 @@ def _on_test(
     lists = member_lists(scorers, test, settings, masker)
     targets = Targets.of(test.targets)
     ranked = {member: ranking.items[:, :k] for member, ranking in lists.items()}
-    ranked["used"] = blend(lists, chosen, k).items
+    ranked["used"] = blend(lists, chosen, test.histories, k).items
     return {who: float(METRICS[name](targets.hits(items), targets.counts).mean()) for who, items in ranked.items()}

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Submitted:
-    """A submission, the figures for its record, and what a person should know of it."""
+    """A submission, the blend that its lists are from, the figures for its record, what a person should know of it."""
 
     submission: Submission
+    blend: Blend
     figures: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -40,16 +41,23 @@ def submission(project: Project) -> Submitted:
     histories = parts.everyone
     masker = year_masker(project, settings)
     lists = {m: rank(scorer, histories, settings.candidates, masker=masker) for m, scorer in scorers.items()}
-    ranking = blend(lists, chosen, settings.k)
+    ranking = blend(lists, chosen, histories, settings.k)
     if masker is not None:
         unfiltered = {m: rank(scorer, histories, settings.candidates) for m, scorer in scorers.items()}
-        ranking = ranking.filled_from(blend(unfiltered, chosen, settings.k))
+        ranking = ranking.filled_from(blend(unfiltered, chosen, histories, settings.k))
     made = Submission.build(
         ranking, np.array(ids.raw_users(histories.users)), np.array(ids.raw_items(np.arange(ids.n_items)))
     )
-    figures = {"users": len(histories), "films a user": settings.k, "members": chosen.used, **_spread(ranking)}
+    figures = {
+        "users": len(histories),
+        "films a user": settings.k,
+        "members": chosen.used,
+        "alone on validation": dict(chosen.member_scores),
+        "why": dict(chosen.reasons),
+        **_spread(ranking),
+    }
     stale = [note for split in (settings.split, FULL) for note in stale_members(project, chosen.used, split)]
-    return Submitted(made, figures, (chosen.verdict, *stale))
+    return Submitted(made, chosen, figures, (chosen.verdict, *stale))
 
 
 def validated(project: Project, made: Submission) -> Outcome:

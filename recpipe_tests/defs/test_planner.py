@@ -50,6 +50,20 @@ def test_an_empty_home_ends_with_a_submission_and_a_second_build_runs_nothing(pr
     assert {Lineage(project).state(node).standing for node in again.current} == {Standing.CURRENT}
 
 
+def test_the_interface_shows_who_is_in_the_submission_with_what_weight_and_why(built, planner, instance):
+    path = built.conf / "ensemble.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"candidates": 25}))
+    planner.build(built, [SUBMISSION], instance)
+    for asset in ("ensemble", "ensemble_submission"):
+        event = instance.get_latest_materialization_event(dg.AssetKey(asset))
+        choice = event.asset_materialization.metadata["choice"].value
+        assert "| weight | why |" in choice
+        for member in yaml.safe_load(path.read_text())["members"]:
+            (row,) = [line for line in choice.splitlines() if line.startswith(f"| {member} |")]
+            _, _, weight, why = row.strip("| ").split(" | ")
+            assert 0 <= float(weight) <= 1 and len(why) > 5
+
+
 class TwoHands:
     """Two steps at a time; the one that was started last ends first."""
 

@@ -33,12 +33,13 @@ def _of_split(split: str) -> dg.AssetDep:
 @retried
 def ensemble(context: dg.AssetExecutionContext) -> dg.Output[Record]:
     """Which members with which weights: chosen on the validation part, kept only if better than the best member."""
+    from recpipe.blending.pages import markdown
     from recpipe.steps.ensemble import choose_ensemble
 
     making = Making(context)
     with logged(context):
         chosen = choose_ensemble(making.project)
-    choice = dg.MetadataValue.md(chosen.blend.markdown())
+    choice = dg.MetadataValue.md(markdown(chosen.blend))
     return making.output(chosen.blend, chosen.figures, chosen.notes, choice=choice)
 
 
@@ -51,6 +52,7 @@ def ensemble(context: dg.AssetExecutionContext) -> dg.Output[Record]:
 @retried
 def ensemble_submission(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Ten films for every user, members refitted on all the data. What is missing upstream is built first."""
+    from recpipe.blending.pages import markdown
     from recpipe.defs.planner import build_needs
     from recpipe.steps.submit import publish_file, submission, validated
 
@@ -64,4 +66,4 @@ def ensemble_submission(context: dg.AssetExecutionContext) -> Iterator[dg.Output
     stop_where_failed(outcome)
     record = making.stage(made.submission, made.figures, made.notes)
     publish_file(project, making.staged_folder(record))
-    yield output(record)
+    yield output(record, views={"choice": dg.MetadataValue.md(markdown(made.blend))})
