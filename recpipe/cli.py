@@ -60,8 +60,7 @@ def build(
     if data:
         project.choose_data(data)
     os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
-    chosen = [name.strip() for name in models.split(",") if name.strip()]
-    if not build_line(project, chosen, split, out, workers):
+    if not build_line(project, _names(models), split, out, workers):
         raise typer.Exit(FAILED)
 
 
@@ -115,6 +114,59 @@ def recommend(
     show_recommendations(Project.here(), out, user=user, model=model, k=k, seen=seen)
 
 
+@app.command()
+def compare(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="two models, head to head; none for all pairs", show_default=False)
+    ] = None,
+    split: Annotated[str, typer.Option(help="the split; the ensemble's where not given")] = "",
+    page: Annotated[
+        Path | None, typer.Option(help="where the page is written; studies/ of the home folder else")
+    ] = None,
+) -> None:
+    """Which of two models is better, for whom, and with which films; or all pairs of a split's models.
+
+    From what stands: nothing is trained.
+    """
+    from recpipe.showing_studies import show_comparison
+
+    show_comparison(Project.here(), out, models or [], split, page)
+
+
+@app.command()
+def robustness(
+    models: Annotated[str, typer.Option(help="models, with commas; those of conf/studies.yaml where not given")] = "",
+    folds: Annotated[int, typer.Option(help="how many folds; those of conf/studies.yaml where not given")] = 0,
+) -> None:
+    """How far the models' scores and ranks depend on the split. Trains every model on every fold.
+
+    What is named is remembered in the home folder: the report stays about these models.
+    """
+    from recpipe.defs.studying import study_robustness
+
+    project = Project.here()
+    os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
+    if not study_robustness(project, _names(models), folds, out):
+        raise typer.Exit(FAILED)
+
+
+@app.command("split-trust")
+def split_trust(
+    models: Annotated[str, typer.Option(help="models, with commas; those of conf/studies.yaml where not given")] = "",
+    splits: Annotated[str, typer.Option(help="splits, with commas; those of conf/studies.yaml where not given")] = "",
+) -> None:
+    """How well each split's validation part ranks models as a part laid aside first does.
+
+    Trains every model on every split of what is left. What is named is remembered in the home folder.
+    """
+    from recpipe.defs.studying import study_splits
+
+    project = Project.here()
+    os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
+    if not study_splits(project, _names(models), _names(splits), out):
+        raise typer.Exit(FAILED)
+
+
 @data.command("download")
 def download_data(
     name: Annotated[str, typer.Argument(help="ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small")],
@@ -146,6 +198,10 @@ def describe_data(
     from recpipe.showing import show_delivery
 
     show_delivery(path, out)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _dagster_home(project: Project) -> Path:

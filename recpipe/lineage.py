@@ -21,8 +21,9 @@ from recpipe.versions import code_version, declares, defaults
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
 
-UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "ensemble", "ensemble_submission"})
-BY_SPLIT = frozenset({"split", "leaderboard"})
+UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "ensemble", "ensemble_submission",
+                           "robustness_report", "split_trust_report"})  # fmt: skip
+BY_SPLIT = frozenset({"split", "leaderboard", "comparison"})
 BY_MODEL = frozenset({"trained_model", "evaluation_report"})
 """The assets of the line beside the tables of SQL, by their partitions: none, a split, a model and a split."""
 ARRIVAL = "arrival"
@@ -117,6 +118,17 @@ class Lineage:
                 reports = [model_node(name, node.partition or "", "evaluation_report")
                            for name in self.project.model_names()]  # fmt: skip
                 return [report for report in reports if self._record(report)]
+            case "comparison":
+                board = Node("leaderboard", node.partition)
+                return [board, *self.upstream(board)]
+            case "robustness_report":
+                settings = self.project.robustness()
+                return [model_node(name, on, "evaluation_report") for name in settings.models for on in settings.splits]
+            case "split_trust_report":
+                side_data = {
+                    each: None for model in self.project.split_trust().models for each in self._side_data(model)
+                }
+                return list(dict.fromkeys([Node("interactions"), *side_data]))
             case "ensemble":
                 split = self.project.ensemble_split()
                 members = [model_node(name, split) for name in self.project.ensemble_members()]
@@ -266,6 +278,14 @@ class Lineage:
                 return {"code": code_version("recpipe.steps.evaluate")}
             case "leaderboard":
                 return {"metric": self.project.run().metric, "code": code_version("recpipe.evaluation.leaderboard")}
+            case "comparison":
+                return {"metric": self.project.run().metric, "code": code_version("recpipe.studies.comparison")}
+            case "robustness_report":
+                code = code_version("recpipe.studies.robustness_report")
+                settings = self.project.robustness().model_dump(mode="json")
+                return {"settings": digest_of(settings), "metric": self.project.run().metric, "code": code}
+            case "split_trust_report":
+                return self._split_trust_versions()
             case "ensemble":
                 settings = read_yaml(self.project.conf / "ensemble.yaml")
                 return {"settings": digest_of(settings), "code": code_version("recpipe.steps.ensemble")}
@@ -306,6 +326,14 @@ class Lineage:
         if split == FULL:
             versions["epochs"] = str(self.best_epoch(model))
         return versions
+
+    def _split_trust_versions(self) -> Versions:
+        """The study trains by itself: its models and its splits are settings to it."""
+        settings = self.project.split_trust()
+        models = {f"model {model}": digest_of(self._model_versions(model, "")) for model in settings.models}
+        splits = {f"split {split}": digest_of(self.project.split_settings(split)) for split in settings.splits}
+        code = code_version("recpipe.steps.split_trust")
+        return {"settings": digest_of(settings.model_dump(mode="json")), "code": code, **models, **splits}
 
     def _member_modules(self, settings: Mapping[str, Any]) -> list[str]:
         """The modules of the recipes that a recipe names as its members: it imports them by these names alone."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recpipe.data.preparing import Preparation
     from recpipe.data.splitting import Strategy
     from recpipe.recipe import Recipe
+    from recpipe.studies.settings import RobustnessSettings, SplitTrustSettings, StudySettings
 
 PACKAGE = Path(__file__).parent
 SAMPLE = "sample"
@@ -299,6 +300,21 @@ class Project:
             source = str(path)
         replace_text(self._chosen, yaml.safe_dump({"source": source}))
 
+    def robustness(self) -> RobustnessSettings:
+        """The part `robustness` of conf/studies.yaml, its models and splits checked against the files beside it."""
+        return self._studies(self._chosen_for_studies(), "robustness").robustness
+
+    def split_trust(self) -> SplitTrustSettings:
+        """The part `split_trust`, likewise."""
+        return self._studies(self._chosen_for_studies(), "split_trust").split_trust
+
+    def choose_for_study(self, study: str, **choices: list[str]) -> None:
+        """Remember, in the home folder, what a study is to look at; what is empty stays as it was."""
+        chosen = self._chosen_for_studies()
+        chosen[study] = chosen.get(study, {}) | {name: names for name, names in choices.items() if names}
+        self._studies(chosen, study)
+        replace_text(self._chosen_studies, yaml.safe_dump(chosen))
+
     def ensemble(self) -> EnsembleSettings:
         """conf/ensemble.yaml, its members and split checked against the files beside it."""
         from recpipe.blending.settings import EnsembleSettings
@@ -344,9 +360,34 @@ class Project:
             if name not in models:
                 raise SettingsError(f"{path}: {key}: no model {name!r}{nearest(name, models)}")
 
+    def _chosen_for_studies(self) -> dict[str, Any]:
+        return read_yaml(self._chosen_studies) if self._chosen_studies.exists() else {}
+
+    def _studies(self, chosen: Mapping[str, Mapping[str, Any]], checked: str) -> StudySettings:
+        """conf/studies.yaml, the defaults where there is none, with what was chosen on top; one study is checked."""
+        from recpipe.studies.settings import StudySettings
+
+        path = self.conf / "studies.yaml"
+        told = parse(StudySettings, read_yaml(path) if path.exists() else {}, path).model_dump()
+        if chosen:
+            path = self._chosen_studies
+            told |= {study: told.get(study, {}) | choices for study, choices in chosen.items()}
+        settings = parse(StudySettings, told, path)
+        splits = self.split_names()
+        study = getattr(settings, checked)
+        self._only_models(study.models, path, f"{checked}.models")
+        for split in study.splits:
+            if split not in splits:
+                raise SettingsError(f"{path}: {checked}.splits: no split {split!r}{nearest(split, splits)}")
+        return settings
+
     @property
     def _chosen(self) -> Path:
         return self.home / "dataset.yaml"
+
+    @property
+    def _chosen_studies(self) -> Path:
+        return self.home / "studies.yaml"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from recpipe.settings import Project, SettingsError
 from recpipe.storage import digest_of, replace_text
 
 SUBMISSION = Node("ensemble_submission")
-SOFT = frozenset({"leaderboard", "ensemble", "ensemble_submission"})
+SOFT = frozenset({"leaderboard", "comparison", "robustness_report", "ensemble", "ensemble_submission"})
 """Artifacts that go on with the last good version of a model that fails, or without it, and say so."""
 
 OPTIONAL = frozenset({"arrival"})

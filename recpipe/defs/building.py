@@ -41,24 +41,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     arrivals = len(project.arrivals())
     data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
     out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {escape(project.address)}")
-    started = time.monotonic()
-    failure = None
-    with (
-        _Shown(project, out) as shown,
-        listening(shown.hear),
-        telling_of_space(project.home, "the build's history"),
-        only_builder(project),  # before the instance: two that set one up at once would be in each other's way
-        _instance_answers(),
-        dg.DagsterInstance.get() as instance,
-    ):
-        try:
-            with _hands(project, instance, workers or project.run().workers) as hands:
-                built = build(project, goals, instance, hands=hands)
-        except BuildFailed as failed:
-            failure, built = failed, failed.built
-    out.print(f"{len(built.ran)} steps run, {len(built.current)} current, {time.monotonic() - started:.0f} s")
-    for node, reason in built.failed.items():
-        out.print(f"[red]failed[/red] {escape(f'{node}: {reason}')}", highlight=False, soft_wrap=True)
+    built, failure = _built(project, goals, out, workers or project.run().workers)
     board = goals[-1] if goals[-1].asset == "leaderboard" else goals[-2]
     if project.store.record(board.asset, board.partition):
         show_leaderboard(project, board.partition or "", out)
@@ -71,6 +54,40 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
         place_file(project)
         out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
     return not built.failed
+
+
+def build_study(project: Project, study: Node, out: Console) -> bool:
+    """Make one study and all that it needs, with the same progress; whether it stands at the end."""
+    out.print(f"[bold]{study}[/bold]; writing to {escape(project.address)}", soft_wrap=True)
+    _, failure = _built(project, [study], out, project.run().workers)
+    if failure is not None:
+        out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
+    return failure is None
+
+
+def _built(
+    project: Project, goals: Sequence[Node], out: Console, workers: str | None
+) -> tuple[Built, BuildFailed | None]:
+    """Make the goals, showing how far it is, and what failed at the end."""
+    started = time.monotonic()
+    failure = None
+    with (
+        _Shown(project, out) as shown,
+        listening(shown.hear),
+        telling_of_space(project.home, "the build's history"),
+        only_builder(project),  # before the instance: two that set one up at once would be in each other's way
+        _instance_answers(),
+        dg.DagsterInstance.get() as instance,
+    ):
+        try:
+            with _hands(project, instance, workers) as hands:
+                built = build(project, goals, instance, hands=hands)
+        except BuildFailed as failed:
+            failure, built = failed, failed.built
+    out.print(f"{len(built.ran)} steps run, {len(built.current)} current, {time.monotonic() - started:.0f} s")
+    for node, reason in built.failed.items():
+        out.print(f"[red]failed[/red] {escape(f'{node}: {reason}')}", highlight=False, soft_wrap=True)
+    return built, failure
 
 
 @contextmanager
@@ -168,6 +185,9 @@ class _Shown:
                 valid = "" if news.get("valid") is None else f", validation {news['valid']:.4f}"
                 of = f"{news['node']} " if len(self._started) > 1 else ""
                 self._bar.update(self._task, left=f"{escape(of)}epoch {news['epoch']}, loss {news['loss']:.4f}{valid}")
+            case "study":
+                until = "" if news["left"] is None else f", {_told(news['left'])}"
+                self._bar.update(self._task, left=escape(f"{news['what']}, {news['done'] + 1} of {news['of']}{until}"))
             case "done":
                 self.built.ran.append(news["node"])
                 self._say("[green]made[/green]", news["node"], f"{self._took(news['node']):.1f} s")

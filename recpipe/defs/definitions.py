@@ -4,6 +4,7 @@ import dagster as dg
 
 from recpipe.defs.assets.data import arrival, interactions, raw, split, tables
 from recpipe.defs.assets.models import evaluation_report, leaderboard, trained_model
+from recpipe.defs.assets.studies import comparison, robustness_report, split_trust_report
 from recpipe.defs.assets.submission import ensemble, ensemble_submission
 from recpipe.defs.automation import following, following_sensor
 from recpipe.defs.io import ArtifactIO
@@ -20,11 +21,16 @@ line = [
     trained_model,
     evaluation_report,
     leaderboard,
+    comparison,
+    robustness_report,
     ensemble,
     ensemble_submission,
 ]
+asked_for = [split_trust_report]
+"""What trains much by itself: made when somebody asks for it, never because something changed."""
+
 defs = dg.Definitions(
-    assets=[*SOURCES, *following(line)],
+    assets=[*SOURCES, *following(line), *asked_for],
     asset_checks=[fresh],
     jobs=[nightly, freshness],
     schedules=[nightly_schedule(), freshness_schedule],

@@ -12,6 +12,8 @@ from recpipe.evaluation.metrics import Values
 
 CELLS_A_CHUNK = 4_000_000
 """Random numbers drawn at once (32 MB as float64)."""
+FROM_ROUNDING = 1e-9
+"""Equal sums may differ in their last bits: by less than this share of what was added."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def intervals(values: Values, resamples: int = 1000, seed: int = 0, level: float
 
     Every column sees the same resamples, so differences of columns keep their pairing.
     """
-    means = _resampled_means(values, resamples, seed)
+    means = resampled_sums(values, resamples, seed) / len(values)
     tail = (1 - level) / 2
     low, high = np.quantile(means, [tail, 1 - tail], axis=0)
     rounded = np.round([values.mean(axis=0), low, high], 12)  # products differ in their last bits between machines
@@ -61,19 +63,45 @@ def sign_flip_p(differences: Values, resamples: int = 10_000, seed: int = 0) -> 
 
     differences: float64 [users × columns]. The least p is 1 / (resamples + 1).
     """
-    _check(differences)
     totals = differences.sum(axis=0)
-    reached = np.abs(totals) - 1e-9 * np.abs(differences).sum(axis=0)  # equal sums may differ in their last bits
-    n_users = len(differences)
-    n_bytes = -(-n_users // 8)
-    random = np.random.default_rng(seed)
+    reached = np.abs(totals) - FROM_ROUNDING * np.abs(differences).sum(axis=0)
     as_far = np.zeros(differences.shape[1], dtype=np.int64)
-    for size in _chunks(resamples, n_users):
-        bits = np.unpackbits(random.integers(0, 256, (size, n_bytes), dtype=np.uint8), axis=1, count=n_users)
-        flipped = 2 * (bits.astype(np.float64) @ differences) - totals
+    for flipped in flipped_sums(differences, resamples, seed):
         as_far += (np.abs(flipped) >= reached).sum(axis=0)
     p: Values = (as_far + 1) / (resamples + 1)
     return p
+
+
+def flipped_sums(values: Values, resamples: int, seed: int = 0) -> Iterator[Values]:
+    """Sums over users under random signs, chunk by chunk: float64 [some resamples × columns], one product a chunk.
+
+    values: float64 [users × columns]. Every column sees the same signs, so the flipped sum of a difference of columns
+    is the difference of their flipped sums.
+    """
+    _check(values)
+    totals = values.sum(axis=0)
+    n_users = len(values)
+    n_bytes = -(-n_users // 8)
+    random = np.random.default_rng(seed)
+    for size in _chunks(resamples, n_users):
+        bits = np.unpackbits(random.integers(0, 256, (size, n_bytes), dtype=np.uint8), axis=1, count=n_users)
+        yield 2 * (bits.astype(np.float64) @ values) - totals
+
+
+def resampled_sums(values: Values, resamples: int, seed: int) -> Values:
+    """Sums over users drawn with replacement (Efron, 1979): float64 [resamples × columns], one product a chunk.
+
+    values: float64 [users × columns]. Every column sees the same users.
+    """
+    _check(values)
+    n_users = len(values)
+    random = np.random.default_rng(seed)
+    sums = []
+    for size in _chunks(resamples, n_users):
+        drawn = random.integers(0, n_users, (size, n_users)) + np.arange(size)[:, None] * n_users
+        weights = np.bincount(drawn.reshape(-1), minlength=size * n_users).reshape(size, n_users)
+        sums.append(weights.astype(np.float64) @ values)
+    return np.concatenate(sums)
 
 
 def holm(p_values: NDArray[np.floating]) -> Values:
@@ -84,19 +112,6 @@ def holm(p_values: NDArray[np.floating]) -> Values:
     corrected = np.empty(n)
     corrected[order] = np.minimum(stepped, 1.0)
     return corrected
-
-
-def _resampled_means(values: Values, resamples: int, seed: int) -> Values:
-    """float64 [resamples × columns]: counts of drawn users times values, one matrix product a chunk."""
-    _check(values)
-    n_users = len(values)
-    random = np.random.default_rng(seed)
-    means = []
-    for size in _chunks(resamples, n_users):
-        drawn = random.integers(0, n_users, (size, n_users)) + np.arange(size)[:, None] * n_users
-        weights = np.bincount(drawn.reshape(-1), minlength=size * n_users).reshape(size, n_users)
-        means.append(weights.astype(np.float64) @ values / n_users)
-    return np.concatenate(means)
 
 
 def _chunks(resamples: int, n_users: int) -> Iterator[int]:

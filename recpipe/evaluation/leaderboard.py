@@ -42,7 +42,7 @@ class Leaderboard:
         Raises ValueError where there is no report, reports tell of different splits or users, or lack the metric.
         """
         name, k = parse_metric(metric)
-        split, digest = _one_split(reports, metric)
+        split, digest = one_split(reports, metric)
         ordered = sorted(reports, key=lambda model: (-reports[model].metrics[metric].mean, model))
         differences = _to_the_best([reports[model] for model in ordered], metric)
         others = [f"{other}@{k}" for other in METRICS if other != name]
@@ -127,7 +127,11 @@ class Leaderboard:
         return columns, rows
 
 
-def _one_split(reports: Mapping[str, EvaluationReport], metric: str) -> tuple[str, str]:
+def one_split(reports: Mapping[str, EvaluationReport], metric: str) -> tuple[str, str]:
+    """Name and digest of the one split that all reports are about.
+
+    Raises ValueError where there is no report, reports tell of different splits or users, or lack the metric.
+    """
     if not reports:
         raise ValueError("leaderboard: there is no report; evaluate a model on this split first")
     digests = {model: report.training.split_digest for model, report in reports.items()}

@@ -54,7 +54,7 @@ def importance(shares: Mapping[str, float], most: int = 20) -> Figure:
     axes.bar_label(bars, fmt="%.1f", padding=2, fontsize=9)
     axes.set(title="What the trees split at", xlabel="share of the gain (%)")
     axes.margins(x=0.1)
-    _grid(axes, "x")
+    grid(axes, "x")
     return figure
 
 
@@ -81,14 +81,14 @@ def metrics_by_user_group(groups: Mapping[str, Mapping[str, Interval]], names: S
     for number, (group, metrics) in enumerate(groups.items()):
         shift = (number - (len(groups) - 1) / 2) * 0.16
         chosen = [metrics[name] for name in names]
-        means, errors = _errors(chosen)
+        means, errors = error_bars(chosen)
         colour, mark = COLOURS[number % 4], MARKS[number % 4]
         places = np.arange(len(names)) + shift
         axes.errorbar(places, means, yerr=errors, linestyle="", marker=mark, color=colour, capsize=3, label=group)
     axes.set(title="Metrics by group of users", ylabel="mean over users, 95 % interval")
     axes.set_xticks(np.arange(len(names)), names)
     axes.set_ylim(bottom=0)
-    _grid(axes, "y")
+    grid(axes, "y")
     axes.legend(title="users", frameon=False)
     return figure
 
@@ -111,7 +111,7 @@ def recall_by_film_group(groups: Mapping[str, Mapping[str, float]], cut_offs: Se
     )
     axes.set_xticks(np.arange(len(cut_offs)), [str(k) for k in cut_offs])
     axes.margins(y=0.15)
-    _grid(axes, "y")
+    grid(axes, "y")
     axes.legend(frameon=False)
     return figure
 
@@ -120,13 +120,13 @@ def scores_of_models(names: Sequence[str], scores: Sequence[Interval], metric: s
     """Each model's mean with its 95 % interval, the first on top."""
     figure = Figure(figsize=(7, 1.2 + 0.32 * len(names)), layout="constrained")
     axes = figure.subplots()
-    means, errors = _errors(scores)
+    means, errors = error_bars(scores)
     axes.errorbar(means, np.arange(len(names)), xerr=errors, linestyle="", marker="o", color=BLUE, capsize=3)
     axes.axvline(means[0], color=GREY, linewidth=0.8, linestyle="--")
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set(title=f"Models by {metric}", xlabel=f"{metric} (mean over users, 95 % interval)")
-    _grid(axes, "x")
+    grid(axes, "x")
     return figure
 
 
@@ -144,17 +144,19 @@ def _line(axes: Axes, epochs: Sequence[Mapping[str, Any]], key: str, colour: str
     numbers = np.array([each["epoch"] for each in told], dtype=float)
     values = np.array([each[key] for each in told], dtype=float)
     axes.plot(numbers, values, color=colour, marker="." if len(told) < 60 else "")
-    _grid(axes, "y")
+    grid(axes, "y")
     return numbers, values
 
 
-def _errors(intervals: Sequence[Interval]) -> tuple[Any, Any]:
+def error_bars(intervals: Sequence[Interval]) -> tuple[Any, Any]:
+    """Means, and the distances to both ends as matplotlib wants them."""
     means = np.array([each.mean for each in intervals])
     ends = np.array([[each.low, each.high] for each in intervals])
     return means, np.abs(ends - means[:, None]).T
 
 
-def _grid(axes: Axes, along: str) -> None:
+def grid(axes: Axes, along: str) -> None:
+    """Pale lines along one axis (x, y or both), behind what is drawn, and no frame above and on the right."""
     axes.grid(axis=along, color="#dddddd", linewidth=0.7)  # type: ignore[arg-type]
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

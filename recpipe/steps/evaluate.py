@@ -37,6 +37,11 @@ def evaluation_report(project: Project, model: str, split: str) -> EvaluationRep
 
 def leaderboard(project: Project, split: str) -> Leaderboard:
     """The reports of this split that are about its current version. A model whose YAML is gone leaves no ghost."""
+    return Leaderboard.build(current_reports(project, split), project.run().metric)
+
+
+def current_reports(project: Project, split: str) -> dict[str, EvaluationReport]:
+    """Reports by model that are about the split as it is now. Raises ValueError where there is none."""
     store = project.store
     digest = store.need("split", split).content
     reports = {}
@@ -47,4 +52,4 @@ def leaderboard(project: Project, split: str) -> Leaderboard:
             reports[model] = store.read(node.asset, node.partition)
     if not reports:
         raise ValueError(f"no model has been evaluated on the split {split!r} as it is now; materialise a report first")
-    return Leaderboard.build(reports, project.run().metric)
+    return reports
