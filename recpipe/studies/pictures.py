@@ -21,11 +21,12 @@ def places_on_a_line(
     axis: str,
     best: str = "left",
     critical: float | None = None,
+    decimals: int = 4,
 ) -> Figure:
     """Critical-difference diagram (Demšar, 2006): models on a line, the best first; bars join what is not told apart.
 
     runs: first and last position of each bar. best: the side on which the best stands. critical: a length that is drawn
-    above the line for comparison, in the axis' unit.
+    above the line for comparison, in the axis' unit. decimals: of the places as they are told.
     """
     n = len(names)
     right = (n + 1) // 2
@@ -48,7 +49,7 @@ def places_on_a_line(
         edge = end if side > 0 else start
         axes.plot([place, place, edge], [0, y, y], color=GREY, linewidth=0.8)
         axes.plot(place, 0, "|", color="black", markersize=9)
-        axes.annotate(f"{name}  {place:.4g}", (edge, y), xytext=(4 * side, 0), textcoords="offset points",
+        axes.annotate(f"{name}  {place:.{decimals}f}", (edge, y), xytext=(4 * side, 0), textcoords="offset points",
                       ha="left" if side > 0 else "right", va="center", fontsize=9)  # fmt: skip
     if critical is not None:
         axes.hlines(1.0, start, start + critical, color=ORANGE, linewidth=3)

@@ -76,9 +76,8 @@ class RobustnessReport:
         names = [study.models[place] for place in study.by_rank]
         ranks = [float(study.ranks[:, place].mean()) for place in study.by_rank]
         critical = study.critical_difference
-        line = pictures.places_on_a_line(
-            names, ranks, not_told_apart(study.told_apart()), "mean rank over folds (1 is best)", critical=critical
-        )
+        runs, axis = not_told_apart(study.told_apart()), "mean rank over folds (1 is best)"
+        line = pictures.places_on_a_line(names, ranks, runs, axis, critical=critical, decimals=2)
         folds = pictures.scores_by_fold(study.models, study.scores, study.means, study.metric)
         return {"Mean ranks": plots.data_uri(line), "Scores of every fold": plots.data_uri(folds)}
 

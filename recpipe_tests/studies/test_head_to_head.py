@@ -90,14 +90,17 @@ def test_a_model_against_itself_has_no_winner_no_finding_and_no_example():
 
 
 def test_examples_say_who_found_what():
-    _, held_out, _ = world(40)
-    result = compared(0.9, 0.1, n_users=40)
-    example = result.examples[0]
-    assert example.values[0] > example.values[1]
-    hidden_films = held_out.targets.rows(slice(example.row, example.row + 1)).items.tolist()
-    told = [*example.first_only, *example.second_only, *example.both, *example.missed]
-    assert sorted(told) == sorted(hidden_films)
-    assert example.known[0] == held_out.histories.rows(slice(example.row, example.row + 1)).items[-1]
+    train, held_out, features = world(40)
+    everything = lists_that_find(held_out, 1.0, 0)
+    second = np.full_like(everything, -1)
+    second[:, 0] = everything[:, 2]
+    result = head_to_head(("a", "b"), (everything, second), held_out, train, features)
+    assert len(result.examples) == 4
+    for example in result.examples:
+        targets = held_out.targets.rows(slice(example.row, example.row + 1)).items.tolist()
+        assert (list(example.both), list(example.second_only), list(example.missed)) == ([targets[2]], [], [])
+        assert list(example.first_only) == [*targets[:2], targets[3]]
+        assert example.known[0] == held_out.histories.rows(slice(example.row, example.row + 1)).items[-1]
 
 
 def test_without_side_data_there_are_the_groups_that_need_none():

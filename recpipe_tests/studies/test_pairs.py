@@ -5,10 +5,10 @@ from recpipe.evaluation.comparison import holm, intervals, sign_flip_p
 from recpipe.studies.pairs import ALPHA, every_pair, not_told_apart, sign_flip_p_of_pairs
 
 
-def users_and_models(n_users, gains, seed=0, noise=0.05, of=0.25):
-    """Skewed values as NDCG has them, most of them 0; models see the same users, and gain their relative share."""
+def users_and_models(n_users, gains, seed=0, noise=0.045, of=0.17):
+    """Values as NDCG@10 on MovieLens 1M's holdout, two models 0.09 apart; each gains its relative share, exactly."""
     random = np.random.default_rng(seed)
-    base = np.where(random.random(n_users) < 0.4, random.beta(1, 3, n_users), 0.0)
+    base = np.where(random.random(n_users) < 0.75, random.beta(1, 3, n_users), 0.0)
     base *= of / base.mean()
     own = noise * random.standard_t(4, (n_users, len(gains)))
     own -= own.mean(axis=0)  # what is planted is there exactly
@@ -39,7 +39,7 @@ def test_three_per_cent_more_are_found_at_the_users_of_movielens_1m():
     found = every_pair(users_and_models(6040, [0, 0.03, 0, 0]), resamples=200, flips=2000)
     apart = {(int(a), int(b)) for a, b, p in zip(found.first, found.second, found.p, strict=True) if p < ALPHA}
     assert apart == {(0, 1), (1, 2), (1, 3)}
-    assert found.mean[0] == pytest.approx(-0.0075)
+    assert found.mean[0] == pytest.approx(-0.0051)
     assert found.high[0] < 0
 
 

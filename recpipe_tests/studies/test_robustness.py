@@ -58,6 +58,10 @@ def test_concordance_is_what_the_friedman_statistic_makes_of_it():
     found = study([0.2, 0.21, 0.22, 0.2], 0.02, n_folds=8)
     statistic = stats.friedmanchisquare(*found.ranks.T).statistic
     assert found.concordance == pytest.approx(statistic / (8 * 3))
+    tied = {name: {str(fold): round(5 * float(score)) for fold, score in enumerate(column)}
+            for name, column in zip("abcd", np.random.default_rng(0).random((4, 8)), strict=True)}  # fmt: skip
+    found = Robustness.of(tied, "ndcg@10", 0.25)
+    assert found.concordance == pytest.approx(stats.friedmanchisquare(*found.ranks.T).statistic / (8 * 3))
 
 
 def test_constant_and_equal_models_share_ranks_and_differ_with_p_one():
@@ -94,4 +98,5 @@ def test_tau_equals_scipys_with_and_without_ties():
 def test_tau_of_nothing_but_ties_is_zero_and_models_without_score_are_left_out():
     assert kendall_tau(np.ones(4), np.arange(4.0)) == 0
     assert kendall_tau(np.array([1.0, np.nan, 2.0]), np.array([1.0, 9.0, 2.0])) == 1
+    assert kendall_tau(np.array([1.0, 9.0, 2.0]), np.array([1.0, np.nan, 2.0])) == 1
     assert kendall_tau(np.array([np.nan, 1.0]), np.array([1.0, 2.0])) == 0

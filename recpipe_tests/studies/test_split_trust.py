@@ -62,12 +62,21 @@ def test_a_constant_score_says_nothing_and_ties_share_an_order():
     assert 0.9 < half.tau.mean < 1
 
 
+def test_means_that_differ_in_their_last_bits_are_tied():
+    values = np.array([[0.1, 0.3, 0.5], [0.2, 0.2, 0.5], [0.3, 0.1, 0.5]])
+    one, other = (Scores(np.arange(3, dtype=np.int32), each) for each in (values, values[:, [1, 0, 2]]))
+    assert one.means[0] != one.means[1]
+    (trust,) = SplitTrust(MODELS[:3], "ndcg@10", 3, one, {"a": other}).trusts
+    assert trust.tau.mean == 1  # of the two pairs that are not tied
+
+
 def test_a_model_without_a_score_is_left_out_of_that_split_alone():
     holed = scores(TRUTH, seed=3)
     holed.values[:, 5] = np.nan
     trusts = {each.split: each for each in study({"holed": holed, "whole": scores(TRUTH, seed=4)}).trusts}
     assert (trusts["holed"].models, trusts["whole"].models) == (11, 12)
     assert trusts["holed"].tau.mean > 0.9 and np.isfinite(trusts["holed"].gap)
+    assert trusts["holed"].tau.low == pytest.approx(trusts["whole"].tau.low, abs=0.1)
 
 
 def test_the_splits_own_models_are_held_against_the_hidden_part_too():
