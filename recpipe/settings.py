@@ -301,7 +301,10 @@ class Project:
         replace_text(self._chosen, yaml.safe_dump({"source": source}))
 
     def robustness(self) -> RobustnessSettings:
-        """The part `robustness` of conf/studies.yaml, its models and splits checked against the files beside it."""
+        """The part `robustness` of conf/studies.yaml, its models and splits checked against the files beside it.
+
+        What `choose_for_study` noted and has no YAML any more is left out.
+        """
         return self._studies(self._chosen_for_studies(), "robustness").robustness
 
     def split_trust(self) -> SplitTrustSettings:
@@ -310,8 +313,8 @@ class Project:
 
     def choose_for_study(self, study: str, **choices: list[str]) -> None:
         """Remember, in the home folder, what a study is to look at; what is empty stays as it was."""
-        chosen = self._chosen_for_studies()
-        chosen[study] = chosen.get(study, {}) | {name: names for name, names in choices.items() if names}
+        before, new = self._chosen_for_studies(), {name: names for name, names in choices.items() if names}
+        chosen = before | {study: before.get(study, {}) | new}
         self._studies(chosen, study)
         replace_text(self._chosen_studies, yaml.safe_dump(chosen))
 
@@ -361,7 +364,13 @@ class Project:
                 raise SettingsError(f"{path}: {key}: no model {name!r}{nearest(name, models)}")
 
     def _chosen_for_studies(self) -> dict[str, Any]:
-        return read_yaml(self._chosen_studies) if self._chosen_studies.exists() else {}
+        """What was noted, without what has no YAML any more."""
+        known = {"models": self.model_names(), "splits": self.split_names()}
+        noted = read_yaml(self._chosen_studies) if self._chosen_studies.exists() else {}
+        return {
+            study: {kind: [name for name in names if name in known[kind]] for kind, names in choices.items()}
+            for study, choices in noted.items()
+        }
 
     def _studies(self, chosen: Mapping[str, Mapping[str, Any]], checked: str) -> StudySettings:
         """conf/studies.yaml, the defaults where there is none, with what was chosen on top; one study is checked."""
@@ -369,12 +378,11 @@ class Project:
 
         path = self.conf / "studies.yaml"
         told = parse(StudySettings, read_yaml(path) if path.exists() else {}, path).model_dump()
-        if chosen:
+        if chosen.get(checked):
             path = self._chosen_studies
-            told |= {study: told.get(study, {}) | choices for study, choices in chosen.items()}
+            told[checked] |= chosen[checked]
         settings = parse(StudySettings, told, path)
-        splits = self.split_names()
-        study = getattr(settings, checked)
+        study, splits = getattr(settings, checked), self.split_names()
         self._only_models(study.models, path, f"{checked}.models")
         for split in study.splits:
             if split not in splits:

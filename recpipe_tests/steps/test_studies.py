@@ -216,6 +216,9 @@ def test_what_is_chosen_for_a_study_is_remembered_and_what_cannot_be_is_refused(
         with pytest.raises(SettingsError, match=message):
             built.choose_for_study("robustness", **choice)
     assert (built.home / "studies.yaml").read_text() == before
+    built.choose_for_study("robustness", models=["mf", "ease", "popularity"])
+    (built.conf / "models" / "ease.yaml").unlink()
+    assert built.robustness().models == ("mf", "popularity")
 
 
 def test_the_comparison_of_a_split_is_an_asset_after_its_leaderboard(built, planner):
