@@ -50,6 +50,8 @@ def show_duel(project: Project, out: Console, first: str, second: str, split: st
     ]  # fmt: skip
     if rows:
         out.print(_table(["where one is better", "users", first, second, "difference", "p (Holm)"], rows))
+    if project.store.record("item_features") is None:
+        out.print("without titles, genres and years: item_features has not been made (a build of the submission does)")
     _show_page(out, made.page)
 
 

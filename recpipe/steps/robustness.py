@@ -26,6 +26,11 @@ def robustness_report(project: Project) -> RobustnessReport:
             notes.append(f"{model} has no report on {', '.join(missing)} as it is now: left out")
         else:
             scores[model] = {split: score for split, score in found.items() if score is not None}
+    if len(scores) < 2:
+        raise ValueError(
+            f"robustness: at least two models with reports on every split are wanted ({'; '.join(notes)}); "
+            "`recpipe robustness` makes what is missing"
+        )
     shares = [_test_to_train(project.store.read("split", split)) for split in settings.splits]
     return RobustnessReport(Robustness.of(scores, metric, round(float(np.mean(shares)), 12)), tuple(notes))
 

@@ -118,12 +118,15 @@ def test_robustness_is_built_shown_and_goes_stale_with_its_settings(project, pla
     assert np.array_equal(again.study.scores, report.study.scores) and again.table().equals(report.table())
     project.choose_for_study("robustness", splits=["f1", "f3"])
     assert lineage.state(node).why == ("evaluation_report[ease|f2]", "evaluation_report[popularity|f2]", "settings")
-    assert robustness_report(project).study.folds == ("f1", "f3")
+    project.choose_for_study("robustness", models=["mf", "ease", "popularity"])
+    without_mf = robustness_report(project)
+    assert (without_mf.study.folds, without_mf.study.models) == (("f1", "f3"), ("ease", "popularity"))
+    assert without_mf.notes == ("mf has no report on f1, f3 as it is now: left out",)
 
 
-def test_a_model_without_a_report_on_every_fold_is_left_out_and_named(built):
+def test_without_two_models_that_have_all_reports_the_study_says_what_is_missing(built):
     with_studies(built, robustness={"models": ["ease", "mf", "popularity"], "splits": ["holdout", "full"]})
-    with pytest.raises(ValueError, match="at least two models"):
+    with pytest.raises(ValueError, match=r"mf has no report on full.*`recpipe robustness` makes"):
         robustness_report(built)
 
 
