@@ -70,7 +70,7 @@ def search_path(path: Sequence[tuple[str, float]], metric: str) -> Figure:
     axes.invert_yaxis()
     axes.set(title="Greedy search: what each step brought", xlabel=f"{metric} on validation, of the users searched on")
     axes.margins(x=0.15)
-    _grid(axes, "x")
+    grid(axes, "x")
     return figure
 
 
