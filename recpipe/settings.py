@@ -75,6 +75,11 @@ class RunSettings(BaseModel):
         None, pattern=r"^\w+://.+", description="a Dask scheduler, tcp://host:8786, whose workers carry out builds"
     )
     baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        (), description="where epochs go beside the artifact's own journal; each is an extra of this name"
+    )
+    mlflow_uri: str | None = Field(None, description="of MLflow's store or server; null: mlflow.db in the home folder")
+    wandb_mode: Literal["offline", "online"] = Field("offline", description="online sends to Weights & Biases")
 
     @property
     def memory_budget(self) -> int | None:
@@ -214,6 +219,11 @@ class Project:
         from recpipe.data.arrivals import arrived
 
         return [path.name for path in arrived(self.arrivals_folder)]
+
+    @property
+    def tracking(self) -> Path:
+        """Where TensorBoard, MLflow and Weights & Biases are written to."""
+        return self.home / "tracking"
 
     @property
     def submission_file(self) -> Path:

@@ -34,6 +34,7 @@ BELOW = {
     "warehouse": {"data", "sql_models"},
     "spark_warehouse": {"settings", "sql_models", "warehouse"},
     "sql_models": {"data"},
+    "tracking": {"progress", "recipe", "settings", "training"},
     "versions": set(),
     "measuring": set(),
     "progress": set(),
@@ -50,7 +51,7 @@ BELOW = {
     "showing": {"costs", "data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "lock",
                 "retention", "upkeep"},
     "defs": {"data", "instance", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing",
-             "lock", "retention", "upkeep"},
+             "lock", "retention", "tracking", "upkeep"},
     "cli": {"data", "defs", "instance", "settings", "showing", "lock"},
 }  # fmt: skip
 

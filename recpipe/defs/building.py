@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from recpipe.defs.planner import BuildFailed, Built, Hands, OwnHands, build
 from recpipe.lineage import Lineage, Node, model_node
 from recpipe.lock import only_builder
-from recpipe.progress import listening
+from recpipe.progress import duration, epoch_in_words, listening
 from recpipe.settings import Project, SettingsError, nearest
 from recpipe.showing import show_leaderboard
 from recpipe.space import telling_of_space
@@ -25,6 +25,8 @@ ALL = "all"
 
 QUICK = 1.0
 """Seconds assumed for a step that has never been run."""
+LINE_EVERY = 30.0
+"""Seconds between two lines about epochs where the output is no terminal."""
 
 
 def build_line(project: Project, models: Sequence[str], split: str, out: Console, workers: str = "") -> bool:
@@ -34,7 +36,9 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
     """
     from recpipe.steps.submit import place_file
+    from recpipe.tracking.following import check_installed
 
+    check_installed(project.run().trackers)
     models = asked_models(project, models)
     goals = build_goals(project, models, split)
     settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
@@ -145,6 +149,7 @@ class _Shown:
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None, left="")
         self._started: dict[Node, float] = {}
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> _Shown:
         self._bar.start()
@@ -165,9 +170,7 @@ class _Shown:
             case "training" if "note" in news:
                 self.out.print(escape(news["note"]), highlight=False, soft_wrap=True)
             case "training" if "epoch" in news:
-                valid = "" if news.get("valid") is None else f", validation {news['valid']:.4f}"
-                of = f"{news['node']} " if len(self._started) > 1 else ""
-                self._bar.update(self._task, left=f"{escape(of)}epoch {news['epoch']}, loss {news['loss']:.4f}{valid}")
+                self._show_epoch(news)
             case "done":
                 self.built.ran.append(news["node"])
                 self._say("[green]made[/green]", news["node"], f"{self._took(news['node']):.1f} s")
@@ -181,6 +184,15 @@ class _Shown:
                 self.built.current.append(news["node"])
             case "waiting":
                 self.out.print(news["what"])
+
+    def _show_epoch(self, news: dict[str, Any]) -> None:
+        """On the moving line; where there is none, in a log file, as a line of its own now and then."""
+        words = epoch_in_words(news)
+        self._bar.update(self._task, left=escape(f"{news['node']} {words}" if len(self._started) > 1 else words))
+        if not self.out.is_terminal and time.monotonic() - self._last_line >= LINE_EVERY:
+            self._last_line = time.monotonic()
+            node = news.get("node", self._under_way())
+            self.out.print(f"{escape(str(node))}: {escape(words)}", highlight=False, soft_wrap=True)
 
     def _say(self, word: str, node: Node, rest: str) -> None:
         self.out.print(f"{word} {escape(str(node))}  [dim]{escape(rest)}[/dim]", highlight=False)
@@ -199,4 +211,4 @@ class _Shown:
 
 
 def _told(seconds: float) -> str:
-    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
+    return f"about {duration(seconds)} left"

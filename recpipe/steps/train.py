@@ -90,7 +90,14 @@ def train(
     one trains without. claims: the folder in which trainings claim memory; what is in the way there is waited for.
     Raises `claims.TooLarge` before anything starts.
     """
-    journal = Journal(listener=lambda **numbers: tell(event="training", **numbers))
+    at_most = epochs or getattr(recipe, "epochs", None)
+
+    def tell_live(**numbers: Any) -> None:
+        if at_most and "epoch" in numbers:
+            numbers |= {"epochs": at_most, "seconds_left": journal.seconds_left(at_most, settings.time_budget)}
+        tell(event="training", **numbers)
+
+    journal = Journal(listener=tell_live)
     has_valid = epochs is None and len(parts.valid) > 0
     with _alone_in(checkpoints, journal) as folder:
         run = Run(
@@ -114,6 +121,7 @@ def train(
         "epochs": len(journal.epochs),
         "best_epoch": closing.get("best_epoch"),
         "best_valid": closing.get("best_valid"),
+        "metric": settings.metric if has_valid else None,
         "stopped": closing.get("stopped", "learned in one step"),
         "device": run.device,
     }
