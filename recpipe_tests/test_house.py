@@ -29,6 +29,7 @@ BELOW = {
     "models": {"training", "scoring", "recipe", "costs", "data"},
     "claims": {"recipe", "costs", "data", "measuring", "progress"},
     "evaluation": {"scoring", "recipe", "data"},
+    "probing": {"costs", "data", "evaluation", "recipe", "training"},
     "blending": {"evaluation", "scoring", "data"},
     "validation": {"data"},
     "warehouse": {"data", "sql_models"},
@@ -47,12 +48,14 @@ BELOW = {
     "lineage": {"settings", "sql_models", "versions", "models", "data"},
     "upkeep": {"lineage", "settings"},
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "blending", "validation", "warehouse",
-              "spark_warehouse", "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
+              "spark_warehouse", "sql_models", "lineage", "settings", "measuring", "progress", "claims",
+              "costs", "probing"},
     "showing": {"costs", "data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "lock",
                 "retention", "upkeep"},
+    "showing_trainings": {"evaluation", "steps", "settings", "costs", "progress"},
     "defs": {"data", "instance", "evaluation", "validation", "steps", "lineage", "settings", "progress", "showing",
              "lock", "retention", "tracking", "upkeep"},
-    "cli": {"data", "defs", "instance", "settings", "showing", "lock"},
+    "cli": {"data", "defs", "instance", "settings", "showing", "showing_trainings", "lock"},
 }  # fmt: skip
 
 

@@ -191,8 +191,8 @@ class _Shown:
         self._bar.update(self._task, left=escape(f"{news['node']} {words}" if len(self._started) > 1 else words))
         if not self.out.is_terminal and time.monotonic() - self._last_line >= LINE_EVERY:
             self._last_line = time.monotonic()
-            node = news.get("node", self._under_way())
-            self.out.print(f"{escape(str(node))}: {escape(words)}", highlight=False, soft_wrap=True)
+            node = escape(news["node"]) if "node" in news else self._under_way()
+            self.out.print(f"{node}: {escape(words)}", highlight=False, soft_wrap=True)
 
     def _say(self, word: str, node: Node, rest: str) -> None:
         self.out.print(f"{word} {escape(str(node))}  [dim]{escape(rest)}[/dim]", highlight=False)

@@ -110,7 +110,7 @@ def train(
             report=journal.report,
             validate=validator(parts.valid, settings.metric) if has_valid else None,
         )
-        with room_for(recipe, training_set, run, claims), Measured() as measured, _threads(settings.threads):
+        with room_for(recipe, training_set, run, claims), Measured() as measured, on_threads(settings.threads):
             scorer = recipe.fit(training_set, run)
     closing = journal.closing
     parameters = closing.get("parameters", parameter_count(scorer))
@@ -173,6 +173,26 @@ def parameter_count(scorer: Scorer) -> int:
 
 
 @contextmanager
+def on_threads(wanted: int | str) -> Iterator[None]:
+    """So many threads for BLAS and, where the recipe uses torch, for torch too.
+
+    More threads than free cores wait for each other: on two cores with one of them busy, a training took five times as
+    long with two threads as with one, and two free ones brought a tenth at most.
+    """
+    count = max(1, (os.cpu_count() or 1) // 2) if wanted == "auto" else int(wanted)
+    torch = sys.modules.get("torch")  # loaded by now where the recipe needs it
+    before = torch.get_num_threads() if torch else 0
+    with threadpool_limits(limits=count):
+        if torch:
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+@contextmanager
 def _alone_in(folder: Path | None, journal: Journal) -> Iterator[Path | None]:
     """The folder while no other process trains in it, and none will; None where one does already."""
     if folder is None:
@@ -190,26 +210,6 @@ def _alone_in(folder: Path | None, journal: Journal) -> Iterator[Path | None]:
         yield folder if alone else None
     finally:
         lock.release()
-
-
-@contextmanager
-def _threads(wanted: int | str) -> Iterator[None]:
-    """So many threads for BLAS and, where the recipe uses torch, for torch too.
-
-    More threads than free cores wait for each other: on two cores with one of them busy, a training took five times as
-    long with two threads as with one, and two free ones brought a tenth at most.
-    """
-    count = max(1, (os.cpu_count() or 1) // 2) if wanted == "auto" else int(wanted)
-    torch = sys.modules.get("torch")  # loaded by now where the recipe needs it
-    before = torch.get_num_threads() if torch else 0
-    with threadpool_limits(limits=count):
-        if torch:
-            torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(before)
 
 
 def _looked_at(scorer: Scorer, parts: Parts) -> list[str]:
