@@ -92,11 +92,15 @@ def gc(
 @app.command("models")
 def list_models(
     model: Annotated[str, typer.Argument(help="one model, with every setting and its meaning")] = "",
+    new: Annotated[str, typer.Option(help="begin a recipe of your own of this name, from a template that works")] = "",
+    family: Annotated[str, typer.Option(help="the folder of recpipe/models that the new one goes to")] = "linear",
 ) -> None:
-    """The catalogue: models, their recipes and settings."""
-    from recpipe.showing import show_model, show_models
+    """The catalogue: models, their recipes and settings. With --new it gets another one."""
+    from recpipe.showing import show_begun, show_model, show_models
 
-    if model:
+    if new:
+        show_begun(Project.here(), new, family, out)
+    elif model:
         show_model(Project.here(), model, out)
     else:
         show_models(Project.here(), out)

@@ -22,8 +22,8 @@ AIM = 0.4
 EPOCHS = 3
 PATIENCE = 8.0
 """Seconds after which a probe is ended, where the formula was wrong."""
-SMALLEST = 1 / 1024
-"""Share of the users and films below which nothing is left to learn from."""
+FEW = 32
+"""Users, and films, from which on their number is not halved any more."""
 NOISE = 0.01
 """Seconds added to both sides of a quotient: what takes less cannot be told apart."""
 
@@ -33,7 +33,8 @@ class Probe:
     """How the formula was off on a small part of the data.
 
     correction: seconds measured / seconds by the formula, of an epoch or of a whole fit. ranking: seconds of scoring
-    and ranking for one user and film. users, films: of the part. seconds: that the probe took.
+    and ranking for one user and film; too many where films were left out, since part of them is of the user alone.
+    users, films: of the part. seconds: that the probe took.
     """
 
     correction: float
@@ -74,21 +75,27 @@ def seconds_of_one(recipe: Recipe, shape: Shape) -> float:
 
 
 def part_that_takes(recipe: Recipe, train: TrainingSet, seconds: float) -> TrainingSet:
-    """The whole training set, or the largest half, quarter … of its users and films that the formula says is enough."""
-    share, part = 1.0, train
-    while seconds_of_one(recipe, Shape.of(part.interactions)) > seconds and share > SMALLEST:
-        share /= 2
-        part = part_of(train, share)
+    """The whole training set, or a half, quarter … of its users, the largest that the formula says is short enough.
+
+    Films go only where few users are left: what it takes to rank them all is measured with them.
+    """
+    part, n_users, n_items = train, train.n_users, train.n_items
+    while seconds_of_one(recipe, Shape.of(part.interactions)) > seconds and max(n_users, n_items) > FEW:
+        if n_users > FEW:
+            n_users //= 2
+        else:
+            n_items //= 2
+        part = part_of(train, n_users, n_items)
     return part
 
 
-def part_of(train: TrainingSet, share: float) -> TrainingSet:
-    """A share of the users who watched anything, evenly from first to last, and of the films, the most watched."""
+def part_of(train: TrainingSet, n_users: int, n_items: int) -> TrainingSet:
+    """So many of the users who watched anything, evenly from first to last, and of the films, the most watched."""
     events = train.interactions
-    films = np.sort(np.argsort(-events.item_counts(), kind="stable")[: max(2, round(share * events.n_items))])
+    films = np.sort(np.argsort(-events.item_counts(), kind="stable")[:n_items])
     watched = events.take(np.isin(events.items, films))
     active = np.flatnonzero(np.diff(watched.offsets))
-    users = active[np.unique(np.linspace(0, len(active) - 1, max(2, round(share * len(active)))).astype(np.int64))]
+    users = active[np.unique(np.linspace(0, len(active) - 1, min(n_users, len(active))).astype(np.int64))]
     kept = watched.take(np.isin(watched.users, users))
     renumbered = Interactions(
         np.searchsorted(users, kept.users).astype(np.int32), np.searchsorted(films, kept.items).astype(np.int32),

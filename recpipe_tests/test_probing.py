@@ -98,7 +98,7 @@ def test_a_part_has_the_most_watched_films_and_users_from_all_over_numbered_anew
         {"genres": Bag.from_lists([["x"], ["y"], [], "z"])},
     )
     train = TrainingSet(Interactions.sorted_from(users, items, times, ratings, 6, 4), features)
-    part = part_of(train, 0.5)
+    part = part_of(train, 2, 2)
     assert (part.n_users, part.n_items) == (2, 2)  # films b and d; the first and the last of four users left with any
     assert part.interactions.matrix().toarray().tolist() == [[1, 1], [1, 1]]
     assert part.interactions.ratings is not None and part.interactions.ratings.tolist() == [1, 1, 6, 6]
@@ -114,6 +114,14 @@ def test_a_probe_is_halved_until_the_formula_says_that_it_is_short_enough() -> N
     part = part_that_takes(Ease(), train, whole / 3)
     assert 0 < seconds_of_one(Ease(), Shape.of(part.interactions)) <= whole / 3
     assert part_that_takes(Ease(), train, whole) is train
+
+
+def test_users_go_before_films() -> None:
+    train = general().train
+    by_users = part_that_takes(Ials(), train, seconds_of_one(Ials(), Shape.of(train.interactions)) * 0.6)
+    assert by_users.n_users < train.n_users and by_users.n_items == train.n_items
+    least = part_that_takes(Ials(), train, 0.0)
+    assert least.n_users <= probing.FEW and least.n_items <= probing.FEW
 
 
 @pytest.mark.parametrize(

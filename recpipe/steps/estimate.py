@@ -19,6 +19,7 @@ from recpipe.recipe import Recipe
 from recpipe.settings import SAMPLE, Project, SettingsError, nearest
 from recpipe.steps.raw import read_raw
 from recpipe.steps.train import device, on_threads, training_set
+from recpipe.storage import Missing
 from recpipe.training.costs import START_SECONDS
 
 
@@ -121,8 +122,17 @@ def _delivery(project: Project, source: str) -> RawTables:
 
 def _with_probe(plain: Estimate, project: Project, recipe: Recipe, parts: Parts) -> Estimate:
     try:
-        data = training_set(project, recipe, parts) if recipe.uses_features else TrainingSet(parts.train)
         with on_threads(1):
-            return replace(plain, probe=Probe.of(recipe, data, device(project.run().device)))
+            return replace(plain, probe=Probe.of(recipe, _data(project, recipe, parts), device(project.run().device)))
     except (ValueError, LookupError, MemoryError) as reason:
         return replace(plain, unprobed=(str(reason) or type(reason).__name__).splitlines()[0])
+
+
+def _data(project: Project, recipe: Recipe, parts: Parts) -> TrainingSet:
+    """With side data where they stand and are of these films; a probe goes without them otherwise."""
+    try:
+        data = training_set(project, recipe, parts)
+    except Missing:
+        return TrainingSet(parts.train)
+    of_others = data.features is not None and len(data.features.years) != data.n_items
+    return TrainingSet(parts.train) if of_others else data
