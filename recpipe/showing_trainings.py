@@ -40,7 +40,8 @@ def show_estimates(
     project: Project, out: Console, models: Sequence[str], *, split: str, source: str, probed: bool
 ) -> None:
     """One row a model: memory and whether it fits, seconds by formula and probe, and what a whole training takes."""
-    from recpipe.steps.estimate import asked, estimates, parts_of
+    from recpipe.steps.estimate import asked, estimates
+    from recpipe.steps.loading import parts_of
 
     split = split or project.ensemble_split()
     names = asked(project, models)

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from recpipe.costs import Cost, Shape
 from recpipe.data.parts import Parts
-from recpipe.data.preparing import prepare
-from recpipe.data.readers import RawTables, read
-from recpipe.data.sample import write_sample
 from recpipe.data.training_set import TrainingSet
 from recpipe.measuring import free_memory
 from recpipe.probing import Probe, seconds_of_one
 from recpipe.recipe import Recipe
-from recpipe.settings import SAMPLE, Project, SettingsError, nearest
-from recpipe.steps.raw import read_raw
+from recpipe.settings import Project, SettingsError, nearest
 from recpipe.steps.train import device, on_threads, training_set
 from recpipe.storage import Missing
 from recpipe.training.costs import START_SECONDS
@@ -90,34 +84,6 @@ def asked(project: Project, models: Sequence[str]) -> list[str]:
         if name not in known:
             raise SettingsError(f"no model {name!r}{nearest(name, known)}")
     return list(dict.fromkeys(models))
-
-
-def parts_of(project: Project, split: str, source: str) -> Parts:
-    """The split as it stands; made in memory from the interactions, or from a delivery, where it does not.
-
-    source: a folder or zip in a layout that is read, or `sample`; the current data where it is empty.
-    """
-    strategy = project.strategy(split)
-    if not source and project.store.record("split", split):
-        parts: Parts = project.store.read("split", split)
-        return parts
-    if not source and project.store.record("interactions"):
-        return strategy.split(project.store.read("interactions").interactions)
-    tables = _delivery(project, source)
-    return strategy.split(prepare(tables.ratings, project.dataset().prepared_by()).interactions)
-
-
-def _delivery(project: Project, source: str) -> RawTables:
-    if not source:
-        return read_raw(project)
-    if source == SAMPLE:
-        with TemporaryDirectory() as folder:
-            write_sample(Path(folder), seed=project.dataset().sample_seed)
-            return read(Path(folder))
-    path = Path(source).expanduser()
-    if not path.exists():
-        raise SettingsError(f"--data: {path} does not exist; give a folder, a zip, or 'sample'")
-    return read(path)
 
 
 def _with_probe(plain: Estimate, project: Project, recipe: Recipe, parts: Parts) -> Estimate:
