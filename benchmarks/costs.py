@@ -3,11 +3,13 @@
     python benchmarks/costs.py --work WORK --data ml-100k=ml-100k.zip --data ml-1m=ml-1m.zip --out docs/costs.md
 
 Each fit runs in a process of its own, on one thread, and what learns by epochs for `--seconds`: the allocator keeps
-more of what the steps free, up to a level that it reaches after some hundred steps. With `--probes` the second table:
-the estimate of time corrected by a probe (`recpipe.probing`), each in a process of its own, on the deliveries. Memory: the process's largest
+more of what the steps free, up to a level that it reaches after some hundred steps. Memory: the process's largest
 resident size (`ru_maxrss`) above the resident size just before the fit, with the data loaded, the recipe imported and
 freed memory given back to the system. Time: CPU seconds without validation, of one epoch where there are any. What was
 measured is kept in WORK/costs.jsonl, and a second call measures only what is missing; the estimates are those of now.
+
+With `--probes` the page's other table: the estimate of time corrected by a probe (`recpipe.probing`), each in a process
+of its own, on the deliveries alone; kept in WORK/probes.jsonl.
 """
 
 from __future__ import annotations
@@ -166,10 +168,11 @@ def table(figures: list[dict[str, Any]], work: Path) -> list[str]:
 
 
 def probe_table(figures: list[dict[str, Any]], work: Path) -> list[str]:
-    """Markdown, the dearest first: how far the formula alone and the formula times its probe are from what was seen."""
+    """Markdown, the dearest first: how far the formula, alone and times its probe, is from what was seen."""
     shapes = {data: Shape.of(Parts.read(work / data).train) for data in sorted({row["data"] for row in figures})}
-    lines = ["| model | data | CPU s by the formula | × probe | corrected | measured | formula / measured | corrected / "
-             "measured |", "|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    columns = ("model", "data", "CPU s by the formula", "× probe", "corrected", "measured", "formula / measured",
+               "corrected / measured")  # fmt: skip
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
     for row in sorted(figures, key=lambda row: -(row["seconds"] or 0.0)):
         if row["seconds"] is None or "probe" not in row:
             continue

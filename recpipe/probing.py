@@ -17,10 +17,10 @@ from recpipe.evaluation.ranking import ROWS_A_CALL, rank
 from recpipe.recipe import Recipe, Run
 from recpipe.training.costs import START_SECONDS
 
-AIM = 0.4
-"""Seconds that an epoch of the probe, or its whole fit where there are no epochs, may take by the formula."""
+AIM = 1.2
+"""Seconds that the fit of a probe may take by the formula."""
 EPOCHS = 3
-PATIENCE = 8.0
+PATIENCE = 20.0
 """Seconds after which a probe is ended, where the formula was wrong."""
 FEW = 32
 """Users, and films, from which on their number is not halved any more."""
@@ -45,20 +45,20 @@ class Probe:
 
     @classmethod
     def of(cls, recipe: Recipe, train: TrainingSet, device: str = "cpu", aim: float = AIM) -> Self:
-        """Fit the recipe on a part of the data for `aim` seconds an epoch by its formula, three epochs at most.
+        """Fit the recipe on a part of the data for `aim` seconds by its formula: three epochs, or all of it in one.
 
         CPU seconds of this process, so that other work on the machine does not count; of the clock on a GPU. Give the
         process one thread: the formulas are of one. Raises what `fit` raises where the recipe cannot learn from it.
         """
         now = time.process_time if device == "cpu" else time.monotonic
         begun = time.monotonic()
-        small = part_that_takes(recipe, train, aim)
+        epochs = EPOCHS if "epochs" in type(recipe).model_fields else None
+        small = part_that_takes(recipe, train, aim / (epochs or 1))
         shape, stamps = Shape.of(small.interactions), _Stamps(now)
-        run = Run(device=device, epochs=EPOCHS if "epochs" in type(recipe).model_fields else None,
-                  time_budget=PATIENCE, report=stamps.report)  # fmt: skip
+        run = Run(device=device, epochs=epochs, time_budget=PATIENCE, report=stamps.report)
         started = now()
         scorer = recipe.model_copy(update=_without_stages(recipe)).fit(small, run)
-        measured = stamps.an_epoch() if run.epochs else now() - started
+        measured = stamps.an_epoch() if epochs else now() - started
         asked = small.interactions.histories()
         asked = asked.rows(np.flatnonzero(asked.lengths)[:ROWS_A_CALL])
         started = now()
@@ -75,17 +75,19 @@ def seconds_of_one(recipe: Recipe, shape: Shape) -> float:
 
 
 def part_that_takes(recipe: Recipe, train: TrainingSet, seconds: float) -> TrainingSet:
-    """The whole training set, or a half, quarter … of its users, the largest that the formula says is short enough.
+    """The whole training set, or the largest part of it that the formula says is short enough.
 
-    Films go only where few users are left: what it takes to rank them all is measured with them.
+    Users or films are halved, in turn whichever shortens it more, until then or until few are left: what is as it is
+    for all users, or for all films, is thus measured as it is.
     """
-    part, n_users, n_items = train, train.n_users, train.n_items
-    while seconds_of_one(recipe, Shape.of(part.interactions)) > seconds and max(n_users, n_items) > FEW:
-        if n_users > FEW:
-            n_users //= 2
-        else:
-            n_items //= 2
-        part = part_of(train, n_users, n_items)
+    part = train
+    while seconds_of_one(recipe, Shape.of(part.interactions)) > seconds:
+        users, films = part.n_users, part.n_items
+        halves = [part_of(part, users // 2, films)] if users > FEW else []
+        halves += [part_of(part, users, films // 2)] if films > FEW else []
+        if not halves:
+            break
+        part = min(halves, key=lambda half: seconds_of_one(recipe, Shape.of(half.interactions)))
     return part
 
 
@@ -108,7 +110,8 @@ class _Stamps:
     """Receives a fit's reports and notes when each epoch ended."""
 
     def __init__(self, now: Any) -> None:
-        self._now, self._ends, self._rows, self._predicted = now, [now()], [], None
+        self._now, self._ends, self._predicted = now, [now()], None
+        self._rows: list[dict[str, Any]] = []
 
     def report(self, **numbers: Any) -> None:
         self._predicted = numbers.get("predicted_epoch_seconds", self._predicted)
@@ -118,8 +121,9 @@ class _Stamps:
 
     def an_epoch(self) -> float:
         """Seconds of one: of the later ones, since the first has the start in it; as predicted where time was up."""
-        if len(self._rows) == 1:
-            return float(self._predicted or self._rows[0]["seconds"])
+        if len(self._rows) == 1:  # reported by the clock on the wall, of which this process had a share
+            wall = self._rows[0]["seconds"]
+            return float((self._predicted or wall) * min(1.0, (self._ends[1] - self._ends[0]) / wall))
         whole = sum(row["examples"] for row in self._rows[1:]) / self._rows[0]["examples"]  # the last may be cut short
         return float((self._ends[-1] - self._ends[1]) / whole)
 

@@ -54,7 +54,7 @@ def show_estimates(
         "seconds of one thread",
         highlight=False, soft_wrap=True,
     )  # fmt: skip
-    found = []
+    found: list[Estimate] = []
     with out.status("") as line:
         for place, name in enumerate(names, start=1):
             line.update(f"{'probing' if probed else 'estimating'} {name}, {place} of {len(names)}")

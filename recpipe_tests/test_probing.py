@@ -64,6 +64,16 @@ class ByEpochs(Recipe):
         return Cost(1, START_SECONDS + 0.2)
 
 
+class ByFilms(Recipe):
+    """Its formula grows with the films alone."""
+
+    def fit(self, train: TrainingSet, run: Run) -> SameForAll:
+        return SameForAll(np.zeros(train.n_items, dtype=np.float32))
+
+    def cost(self, shape: Shape) -> Cost:
+        return Cost(1, float(shape.n_items))
+
+
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(probing, "time", CLOCK)
@@ -116,12 +126,16 @@ def test_a_probe_is_halved_until_the_formula_says_that_it_is_short_enough() -> N
     assert part_that_takes(Ease(), train, whole) is train
 
 
-def test_users_go_before_films() -> None:
+def test_what_shortens_a_fit_more_is_halved_first_users_or_films() -> None:
     train = general().train
-    by_users = part_that_takes(Ials(), train, seconds_of_one(Ials(), Shape.of(train.interactions)) * 0.6)
-    assert by_users.n_users < train.n_users and by_users.n_items == train.n_items
-    least = part_that_takes(Ials(), train, 0.0)
-    assert least.n_users <= probing.FEW and least.n_items <= probing.FEW
+
+    def part(recipe: Recipe, share: float) -> tuple[int, int]:
+        found = part_that_takes(recipe, train, seconds_of_one(recipe, Shape.of(train.interactions)) * share)
+        return found.n_users, found.n_items
+
+    assert part(Ials(), 0.7) == (120, 120)
+    assert part(ByFilms(), 0.7) == (240, 60)
+    assert part(ByFilms(), 0.0)[1] <= probing.FEW
 
 
 @pytest.mark.parametrize(
@@ -133,4 +147,12 @@ def test_real_recipes_of_each_kind_can_be_probed_without_their_stages(
     monkeypatch.undo()
     probe = Probe.of(recipe, general().train, aim=0.05)
     assert probe.correction > 0 and probe.ranking > 0
-    assert 2 <= probe.users <= 240 and probe.seconds < probing.PATIENCE
+    assert (probe.users, probe.films) <= (240, 120)
+
+
+def test_where_the_time_was_up_in_the_first_epoch_other_work_on_the_machine_does_not_count() -> None:
+    stamps = probing._Stamps(CLOCK.process_time)
+    CLOCK.now += 0.5
+    stamps.report(predicted_epoch_seconds=8.0)
+    stamps.report(epoch=1, seconds=2.0, examples=10)
+    assert stamps.an_epoch() == 2.0  # a quarter of the machine was this process's

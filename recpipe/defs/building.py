@@ -11,7 +11,8 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from recpipe.defs.planner import BuildFailed, Built, Hands, OwnHands, build
 from recpipe.lineage import Lineage, Node, model_node
@@ -143,12 +144,15 @@ class _Shown:
     def __init__(self, project: Project, out: Console) -> None:
         self.lineage, self.out = Lineage(project), out
         self.built = Built()
+        narrow, wide = Column(no_wrap=True), Column(ratio=1)
         self._bar = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.fields[left]}"), TimeElapsedColumn(), console=out, transient=True,
+            SpinnerColumn(), TextColumn("{task.description}", table_column=narrow),
+            TextColumn("{task.fields[left]}", table_column=wide), TimeElapsedColumn(table_column=narrow),
+            console=out, transient=True, expand=True,
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None, left="")
         self._started: dict[Node, float] = {}
+        self._moving = out.is_terminal  # asked inside a step it would be about Dagster's capture of the output
         self._last_line = time.monotonic()
 
     def __enter__(self) -> _Shown:
@@ -189,7 +193,7 @@ class _Shown:
         """On the moving line; where there is none, in a log file, as a line of its own now and then."""
         words = epoch_in_words(news)
         self._bar.update(self._task, left=escape(f"{news['node']} {words}" if len(self._started) > 1 else words))
-        if not self.out.is_terminal and time.monotonic() - self._last_line >= LINE_EVERY:
+        if not self._moving and time.monotonic() - self._last_line >= LINE_EVERY:
             self._last_line = time.monotonic()
             node = escape(news["node"]) if "node" in news else self._under_way()
             self.out.print(f"{node}: {escape(words)}", highlight=False, soft_wrap=True)

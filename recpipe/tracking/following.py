@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,7 +88,7 @@ class Following:
 
     def _tell(self, row: Mapping[str, Any], prefix: str = "") -> None:
         figures = {prefix + name: value for name, value in row.items()
-                   if isinstance(value, numbers.Real) and name not in ABOUT_THE_WAY}  # fmt: skip
+                   if isinstance(value, int | float) and name not in ABOUT_THE_WAY}  # fmt: skip
         for name, tracker in list(self._trackers.items()):
             with _Harmless(self, name, f"failed at epoch {row['epoch']}"):
                 tracker.epoch(row["epoch"], figures)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import dagster as dg
 import pytest
+from rich.console import Console
 
 from recpipe.lineage import Lineage, Standing, model_node
 from recpipe.tracking.to_tensorboard import ToTensorboard
@@ -45,3 +47,21 @@ def test_a_tracker_that_fails_leaves_a_note_on_the_artifact_and_no_setting_of_tr
     assert re.fullmatch(wanted, told[0])
     set_trackers(project, [])
     assert Lineage(project).state(MF).standing is Standing.CURRENT
+
+
+@pytest.mark.parametrize(("seconds_between", "lines"), [(0.0, 2), (3600.0, 0)])
+def test_where_the_output_is_no_terminal_epochs_are_lines_now_and_then(
+    project, monkeypatch: pytest.MonkeyPatch, seconds_between: float, lines: int
+) -> None:
+    from recpipe.defs import building
+
+    monkeypatch.setattr(building, "LINE_EVERY", seconds_between)
+    told = io.StringIO()
+    with building._Shown(project, Console(file=told, width=200)) as shown:
+        shown.hear({"event": "start", "node": MF, "remaining": []})
+        for epoch in (1, 2):
+            shown.hear({"event": "training", "epoch": epoch, "epochs": 3, "loss": 0.5, "seconds_left": 41.0})
+    wanted = [f"trained_model[mf|holdout]: epoch {epoch} of at most 3, loss 0.5000, at most 41 s left"
+              for epoch in (1, 2)]  # fmt: skip
+    assert told.getvalue().split("\n")[:lines] == wanted[:lines]
+    assert told.getvalue().count("epoch") == lines
