@@ -86,13 +86,21 @@ def recipe_named(name: str) -> Recipe:
 
 
 def measure(name: str, folder: Path, seconds: float) -> dict[str, Any]:
-    """Bytes and CPU seconds of one fit in this process. seconds: for which is learned by epochs."""
+    """Bytes and CPU seconds of one fit in this process. seconds: for which is learned by epochs. later: the seconds of
+    an epoch after the first, which has the start of the loop and torch's imports in it.
+    """
     import torch
 
     torch.set_num_threads(1)
     recipe, parts, journal = recipe_named(name), Parts.read(folder), Journal()
     training_set, validation = TrainingSet(parts.train), Validation(parts.valid)
-    run = Run(seed=1, time_budget=seconds, report=journal.report, validate=validation)
+    ends: list[float] = []
+
+    def report(**numbers: Any) -> None:
+        journal.report(**numbers)
+        ends.extend([time.process_time() - validation.seconds] if "epoch" in numbers else [])
+
+    run = Run(seed=1, time_budget=seconds, report=report, validate=validation)
     ctypes.CDLL(None).malloc_trim(0)
     before, peak_before = psutil.Process().memory_info().rss, peak_resident()
     with Measured() as measured:
@@ -100,7 +108,9 @@ def measure(name: str, folder: Path, seconds: float) -> dict[str, Any]:
     peak = peak_resident()
     seen = peak - before if peak > peak_before else measured.peak_memory_mb * MIB  # hidden by an older peak: sampled
     done = epochs_done(journal)
-    return {"memory": int(seen), "seconds": (measured.cpu_seconds - validation.seconds) / done if done else None}
+    whole = (measured.cpu_seconds - validation.seconds) / done if done else None
+    later = (ends[-1] - ends[0]) / (done - 1) if done and len(ends) > 1 else whole
+    return {"memory": int(seen), "seconds": whole, "later": later}
 
 
 def probe(name: str, folder: Path) -> dict[str, Any]:
@@ -173,10 +183,10 @@ def probe_table(figures: list[dict[str, Any]], work: Path) -> list[str]:
     columns = ("model", "data", "CPU s by the formula", "× probe", "corrected", "measured", "formula / measured",
                "corrected / measured")  # fmt: skip
     lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
-    for row in sorted(figures, key=lambda row: -(row["seconds"] or 0.0)):
-        if row["seconds"] is None or "probe" not in row:
+    for row in sorted(figures, key=lambda row: -(row["later"] or 0.0)):
+        if row["later"] is None or "probe" not in row:
             continue
-        formula, seen = seconds_of_one(recipe_named(row["model"]), shapes[row["data"]]), row["seconds"]
+        formula, seen = seconds_of_one(recipe_named(row["model"]), shapes[row["data"]]), row["later"]
         corrected = formula * row["probe"]["correction"]
         lines.append(
             f"| `{row['model']}` | {row['data']} | {formula:.2f} | {row['probe']['correction']:.2f} | {corrected:.2f} "
