@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -299,6 +299,18 @@ class Project:
     def submission_models(self) -> list[str]:
         """What a build makes where nobody names models: the ensemble's members, and the baselines beside them."""
         return sorted({*self.ensemble_members(), *self.run().baselines})
+
+    def models_asked(self, named: Sequence[str]) -> list[str]:
+        """Models by name, none twice: the submission's where none is named, every one for `all`."""
+        if not named:
+            return self.submission_models()
+        known = self.model_names()
+        if list(named) == ["all"]:
+            return known
+        for name in named:
+            if name not in known:
+                raise SettingsError(f"no model {name!r}{nearest(name, known)}")
+        return list(dict.fromkeys(named))
 
     def choose_data(self, source: str) -> None:
         """Remember which data this home folder is about: 'sample' or a path."""

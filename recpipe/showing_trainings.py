@@ -40,11 +40,11 @@ def show_estimates(
     project: Project, out: Console, models: Sequence[str], *, split: str, source: str, probed: bool
 ) -> None:
     """One row a model: memory and whether it fits, seconds by formula and probe, and what a whole training takes."""
-    from recpipe.steps.estimate import asked, estimates
+    from recpipe.steps.estimate import estimates
     from recpipe.steps.loading import parts_of
 
     split = split or project.ensemble_split()
-    names = asked(project, models)
+    names = project.models_asked(models)
     with out.status("reading the data"):
         parts = parts_of(project, split, source)
     train, settings = parts.train, project.run()
@@ -62,8 +62,8 @@ def show_estimates(
     out.print(_table_of(found))
     for each in found:
         if not each.fits:
-            hint = project.recipe(each.model).memory_hint
-            out.print(f"{each.model}: {in_words(each.room)} may be taken: {hint}", highlight=False, soft_wrap=True)
+            room = in_words(each.room) + (f", {in_words(each.gpu_room)} of a GPU" if each.wanted.on_gpu else "")
+            out.print(f"{each.model}: {room} may be taken: {each.wanted.hint}", highlight=False, soft_wrap=True)
         if each.unprobed:
             out.print(f"{each.model}: by the formula alone: {escape(each.unprobed)}", highlight=False, soft_wrap=True)
     budget = "" if settings.time_budget is None else f", up to the budget of {duration(settings.time_budget)}"
@@ -75,10 +75,12 @@ def _table_of(found: Sequence[Estimate]) -> Table:
     table = Table("model", *(Column(name, justify="right") for name in columns), box=None)
     for each in found:
         probe = each.probe
+        fits = "yes" if each.fits else "[red]no[/red]"
+        memory = in_words(each.wanted.memory + each.wanted.on_gpu)
+        correction = f"{probe.correction:.2f}" if probe else "–"
+        validation = duration(each.validation) if probe and each.epochs else "–"
         table.add_row(
-            each.model, in_words(each.cost.memory), "yes" if each.fits else "[red]no[/red]", duration(each.formula),
-            f"{probe.correction:.2f}" if probe else "–", duration(each.seconds),
-            duration(each.validation) if probe and each.epochs else "–",
+            each.model, memory, fits, duration(each.formula), correction, duration(each.seconds), validation,
             str(each.epochs or "–"), duration(each.at_most),
         )  # fmt: skip
     return table

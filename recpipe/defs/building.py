@@ -22,8 +22,6 @@ from recpipe.settings import Project, SettingsError, nearest
 from recpipe.showing import show_leaderboard
 from recpipe.space import telling_of_space
 
-ALL = "all"
-
 QUICK = 1.0
 """Seconds assumed for a step that has never been run."""
 LINE_EVERY = 30.0
@@ -40,7 +38,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     from recpipe.tracking.following import check_installed
 
     check_installed(project.run().trackers)
-    models = asked_models(project, models)
+    models = project.models_asked(models)
     goals = build_goals(project, models, split)
     settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
     arrivals = len(project.arrivals())
@@ -87,19 +85,6 @@ def _hands(project: Project, instance: dg.DagsterInstance, workers: str | None) 
 
     with workers_of(workers, project, instance) as hands:
         yield hands
-
-
-def asked_models(project: Project, named: Sequence[str]) -> list[str]:
-    """The models by name: those of the submission where none is named, every one for `all`."""
-    if not named:
-        return project.submission_models()
-    known = project.model_names()
-    if list(named) == [ALL]:
-        return known
-    for name in named:
-        if name not in known:
-            raise SettingsError(f"--models: no model {name!r}{nearest(name, known)}")
-    return list(named)
 
 
 def build_goals(project: Project, models: Sequence[str], split: str) -> list[Node]:

@@ -59,13 +59,10 @@ def _curve(project: Project, model: str, split: str) -> Curve:
 
 
 def _asked(project: Project, models: Sequence[str], split: str) -> list[str]:
-    known = project.model_names()
-    if list(models) == ["all"]:
-        trained = [name for name in known if project.store.record("trained_model", f"{name}|{split}")]
-        if not trained:
-            raise ValueError(f"no model has been trained on {split}; `recpipe build --split {split}` trains")
-        return trained
-    for name in models:
-        if name not in known:
-            raise SettingsError(f"no model {name!r}{nearest(name, known)}")
-    return list(dict.fromkeys(models))
+    asked = project.models_asked(models)
+    if list(models) != ["all"]:
+        return asked
+    trained = [name for name in asked if project.store.record("trained_model", f"{name}|{split}")]
+    if not trained:
+        raise ValueError(f"no model has been trained on {split}; `recpipe build --split {split}` trains")
+    return trained

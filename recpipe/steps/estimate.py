@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from recpipe.costs import Cost, Shape
+from recpipe.claims import Wanted
+from recpipe.costs import Shape
 from recpipe.data.parts import Parts
 from recpipe.data.training_set import TrainingSet
 from recpipe.measuring import free_memory
 from recpipe.probing import Probe, seconds_of_one
 from recpipe.recipe import Recipe
-from recpipe.settings import Project, SettingsError, nearest
+from recpipe.settings import Project
 from recpipe.steps.train import device, on_threads, training_set
 from recpipe.storage import Missing
 from recpipe.training.costs import START_SECONDS
@@ -19,24 +20,25 @@ from recpipe.training.costs import START_SECONDS
 
 @dataclass(frozen=True)
 class Estimate:
-    """What one training takes. formula: CPU seconds of one thread, of one epoch where `epochs` is a number, of the fit
-    where it is None. probe: None where none was made; `unprobed` says why. room: bytes that the training may take; on a
-    GPU `cost.on_device` of it lies there. ranked: users × films of the validation part.
+    """What one training takes. wanted: bytes of the machine's memory, and of a GPU's. room, gpu_room: bytes that it may
+    take of them. formula: CPU seconds of one thread, of one epoch where `epochs` is a number, of the fit where it is
+    None. ranked: users × films of the validation part. probe: None where none was made; `unprobed` says why.
     """
 
     model: str
-    cost: Cost
+    wanted: Wanted
+    room: int
+    gpu_room: int
     formula: float
     epochs: int | None
     budget: float | None
-    room: int
     ranked: int
     probe: Probe | None = None
     unprobed: str = ""
 
     @property
     def fits(self) -> bool:
-        return self.cost.memory <= self.room
+        return self.wanted.memory <= self.room and self.wanted.on_gpu <= self.gpu_room
 
     @property
     def seconds(self) -> float:
@@ -62,34 +64,32 @@ def estimates(project: Project, models: Sequence[str], parts: Parts, probed: boo
 
     Raises `SettingsError` for unknown names before anything is done.
     """
-    recipes = {model: project.recipe(model) for model in asked(project, models)}
-    settings, shape = project.run(), Shape.of(parts.train)
-    room = min(free_memory(), settings.memory_budget or free_memory())
+    recipes = {model: project.recipe(model) for model in project.models_asked(models)}
+    settings, shape, train = project.run(), Shape.of(parts.train), TrainingSet(parts.train)
+    on = device(settings.device)
+    free = free_memory()
     for model, recipe in recipes.items():
-        epochs = getattr(recipe, "epochs", None)
-        ranked = len(parts.valid) * parts.train.n_items
-        plain = Estimate(model, recipe.cost(shape), seconds_of_one(recipe, shape), epochs, settings.time_budget, room,
-                         ranked)  # fmt: skip
-        yield _with_probe(plain, project, recipe, parts) if probed else plain
+        plain = Estimate(
+            model, Wanted.by(recipe, train, on), min(free, settings.memory_budget or free), _gpu_memory(on),
+            seconds_of_one(recipe, shape), getattr(recipe, "epochs", None), settings.time_budget,
+            ranked=len(parts.valid) * train.n_items,
+        )  # fmt: skip
+        yield _with_probe(plain, project, recipe, parts, on) if probed else plain
 
 
-def asked(project: Project, models: Sequence[str]) -> list[str]:
-    """The models by name: what a build makes where none is named, every one for `all`."""
-    if not models:
-        return project.submission_models()
-    known = project.model_names()
-    if list(models) == ["all"]:
-        return known
-    for name in models:
-        if name not in known:
-            raise SettingsError(f"no model {name!r}{nearest(name, known)}")
-    return list(dict.fromkeys(models))
+def _gpu_memory(on: str) -> int:
+    """Bytes of the largest GPU; 0 where none is used."""
+    if on != "cuda":
+        return 0
+    import torch
+
+    return max(torch.cuda.get_device_properties(gpu).total_memory for gpu in range(torch.cuda.device_count()))
 
 
-def _with_probe(plain: Estimate, project: Project, recipe: Recipe, parts: Parts) -> Estimate:
+def _with_probe(plain: Estimate, project: Project, recipe: Recipe, parts: Parts, on: str) -> Estimate:
     try:
         with on_threads(1):
-            return replace(plain, probe=Probe.of(recipe, _data(project, recipe, parts), device(project.run().device)))
+            return replace(plain, probe=Probe.of(recipe, _data(project, recipe, parts), on))
     except (ValueError, LookupError, MemoryError) as reason:
         return replace(plain, unprobed=(str(reason) or type(reason).__name__).splitlines()[0])
 

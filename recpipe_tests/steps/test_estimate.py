@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from recpipe.costs import Cost
+from recpipe.claims import Wanted
 from recpipe.probing import Probe
 from recpipe.settings import SettingsError
 from recpipe.showing_trainings import show_estimates
@@ -20,7 +21,7 @@ PROBE = Probe(correction=2.0, ranking=1e-3, users=10, films=10, seconds=0.1)
 
 
 def an_estimate(epochs: int | None = 10, budget: float | None = None, probe: Probe | None = PROBE) -> Estimate:
-    return Estimate("mf", Cost(100, 3.3), 3.0, epochs, budget, room=100, ranked=500, probe=probe)
+    return Estimate("mf", Wanted("mf", 100, 50), 100, 50, 3.0, epochs, budget, ranked=500, probe=probe)
 
 
 def test_an_epoch_is_the_formula_times_the_probe_and_a_validation_follows_each() -> None:
@@ -43,7 +44,8 @@ def test_a_budget_bounds_what_has_epochs_and_not_what_is_learned_in_one_step() -
 
 def test_memory_fits_up_to_the_last_byte() -> None:
     assert an_estimate().fits
-    assert not Estimate("mf", Cost(101, 3.3), 3.0, 10, None, room=100, ranked=0).fits
+    assert not replace(an_estimate(), room=99).fits
+    assert not replace(an_estimate(), gpu_room=49).fits
 
 
 def test_the_split_is_made_in_memory_from_a_delivery_where_nothing_has_been_built(project) -> None:
