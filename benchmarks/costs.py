@@ -7,6 +7,9 @@ more of what the steps free, up to a level that it reaches after some hundred st
 resident size (`ru_maxrss`) above the resident size just before the fit, with the data loaded, the recipe imported and
 freed memory given back to the system. Time: CPU seconds without validation, of one epoch where there are any. What was
 measured is kept in WORK/costs.jsonl, and a second call measures only what is missing; the estimates are those of now.
+
+With `--probes` the page's other table: the estimate of time corrected by a probe (`recpipe.probing`), each in a process
+of its own, on the deliveries alone; kept in WORK/probes.jsonl.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +39,7 @@ from recpipe.data.readers import read
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet
 from recpipe.measuring import Measured
+from recpipe.probing import Probe, seconds_of_one
 from recpipe.recipe import Recipe, Run, Scorer
 from recpipe.settings import Project
 from recpipe.training.journal import Journal
@@ -81,13 +86,21 @@ def recipe_named(name: str) -> Recipe:
 
 
 def measure(name: str, folder: Path, seconds: float) -> dict[str, Any]:
-    """Bytes and CPU seconds of one fit in this process. seconds: for which is learned by epochs."""
+    """Bytes and CPU seconds of one fit in this process. seconds: for which is learned by epochs. later: the seconds of
+    an epoch after the first, which has the start of the loop and torch's imports in it.
+    """
     import torch
 
     torch.set_num_threads(1)
     recipe, parts, journal = recipe_named(name), Parts.read(folder), Journal()
     training_set, validation = TrainingSet(parts.train), Validation(parts.valid)
-    run = Run(seed=1, time_budget=seconds, report=journal.report, validate=validation)
+    ends: list[float] = []
+
+    def report(**numbers: Any) -> None:
+        journal.report(**numbers)
+        ends.extend([time.process_time() - validation.seconds] if "epoch" in numbers else [])
+
+    run = Run(seed=1, time_budget=seconds, report=report, validate=validation)
     ctypes.CDLL(None).malloc_trim(0)
     before, peak_before = psutil.Process().memory_info().rss, peak_resident()
     with Measured() as measured:
@@ -95,7 +108,17 @@ def measure(name: str, folder: Path, seconds: float) -> dict[str, Any]:
     peak = peak_resident()
     seen = peak - before if peak > peak_before else measured.peak_memory_mb * MIB  # hidden by an older peak: sampled
     done = epochs_done(journal)
-    return {"memory": int(seen), "seconds": (measured.cpu_seconds - validation.seconds) / done if done else None}
+    whole = (measured.cpu_seconds - validation.seconds) / done if done else None
+    later = (ends[-1] - ends[0]) / (done - 1) if done and len(ends) > 1 else whole
+    return {"memory": int(seen), "seconds": whole, "later": later}
+
+
+def probe(name: str, folder: Path) -> dict[str, Any]:
+    """What a probe of the model says, in this process."""
+    import torch
+
+    torch.set_num_threads(1)
+    return asdict(Probe.of(recipe_named(name), TrainingSet(Parts.read(folder).train)))
 
 
 def epochs_done(journal: Journal) -> float | None:
@@ -130,7 +153,7 @@ def peak_resident() -> int:
 
 
 def measured_apart(name: str, folder: Path, seconds: float) -> dict[str, Any]:
-    """`measure` in a fresh process on one thread."""
+    """`measure` in a fresh process on one thread; `probe` where `seconds` is 0."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     command = [sys.executable, __file__, "--measure", name, str(folder), "--seconds", str(seconds)]
     done = subprocess.run(command, env=os.environ | threads, capture_output=True, text=True, check=False)
@@ -154,6 +177,24 @@ def table(figures: list[dict[str, Any]], work: Path) -> list[str]:
     return lines
 
 
+def probe_table(figures: list[dict[str, Any]], work: Path) -> list[str]:
+    """Markdown, the dearest first: how far the formula, alone and times its probe, is from what was seen."""
+    shapes = {data: Shape.of(Parts.read(work / data).train) for data in sorted({row["data"] for row in figures})}
+    columns = ("model", "data", "CPU s by the formula", "× probe", "corrected", "measured", "formula / measured",
+               "corrected / measured")  # fmt: skip
+    lines = ["| " + " | ".join(columns) + " |", "|---" * len(columns) + "|"]
+    for row in sorted(figures, key=lambda row: -(row["later"] or 0.0)):
+        if row["later"] is None or "probe" not in row:
+            continue
+        formula, seen = seconds_of_one(recipe_named(row["model"]), shapes[row["data"]]), row["later"]
+        corrected = formula * row["probe"]["correction"]
+        lines.append(
+            f"| `{row['model']}` | {row['data']} | {formula:.2f} | {row['probe']['correction']:.2f} | {corrected:.2f} "
+            f"| {seen:.2f} | {formula / seen:.1f} | {corrected / seen:.1f} |"
+        )
+    return lines
+
+
 def time_told(measured: float | None, estimated: float) -> str:
     """Measured seconds and the estimate's ratio to them, which says nothing below a tenth of a second."""
     if measured is None:
@@ -169,27 +210,32 @@ def main() -> None:
     words.add_argument("--models", nargs="+", default=[*Project.here().model_names(), *VARIANTS])
     words.add_argument("--seconds", type=float, default=20.0, help="for which is learned by epochs")
     words.add_argument("--out", type=Path, help="the page whose table is replaced")
+    words.add_argument("--probes", action="store_true", help="the table of probes, on the deliveries alone")
     given = words.parse_args()
     if given.measure:
-        print(json.dumps(measure(given.measure[0], Path(given.measure[1]), given.seconds)))
+        name, folder = given.measure[0], Path(given.measure[1])
+        print(json.dumps(measure(name, folder, given.seconds) if given.seconds else probe(name, folder)))
         return
     deliveries = dict(pair.split("=", 1) for pair in given.data)
     for name, path in deliveries.items():
         split_once(given.work / name, lambda path=path: prepare(read(Path(path)).ratings, Preparation()).interactions)
-    for name, n_items in WIDE.items():
+    for name, n_items in () if given.probes else WIDE.items():
         split_once(given.work / name, lambda n_items=n_items: wide(n_items))
-    kept = given.work / "costs.jsonl"
+    kept = given.work / ("probes.jsonl" if given.probes else "costs.jsonl")
     figures = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     for model in given.models:
-        for data in [*([] if model in VARIANTS else deliveries), "wide-8000" if "ease" in model else "wide"]:
+        wide_data = [] if given.probes else ["wide-8000" if "ease" in model else "wide"]
+        for data in [*([] if model in VARIANTS else deliveries), *wide_data]:
             key = {"model": model, "data": data}
             if not any(key.items() <= row.items() for row in figures):
-                figures.append(key | measured_apart(model, given.work / data, given.seconds))
+                row = key | measured_apart(model, given.work / data, given.seconds)
+                figures.append(row | {"probe": measured_apart(model, given.work / data, 0)} if given.probes else row)
                 print(json.dumps(figures[-1]), flush=True)
                 with kept.open("a") as file:
                     file.write(json.dumps(figures[-1]) + "\n")
     if given.out:
-        write_between(given.out, "costs", table(figures, given.work))
+        lines = probe_table(figures, given.work) if given.probes else table(figures, given.work)
+        write_between(given.out, "probes" if given.probes else "costs", lines)
 
 
 if __name__ == "__main__":

@@ -91,14 +91,48 @@ def gc(
 @app.command("models")
 def list_models(
     model: Annotated[str, typer.Argument(help="one model, with every setting and its meaning")] = "",
+    new: Annotated[str, typer.Option(help="begin a recipe of your own of this name, from a template that works")] = "",
+    family: Annotated[str, typer.Option(help="the folder of recpipe/models that the new one goes to")] = "linear",
 ) -> None:
-    """The catalogue: models, their recipes and settings."""
-    from recpipe.showing import show_model, show_models
+    """The catalogue: models, their recipes and settings. With --new it gets another one."""
+    from recpipe.showing import show_begun, show_model, show_models
 
-    if model:
+    if new:
+        show_begun(Project.here(), new, family, out)
+    elif model:
         show_model(Project.here(), model, out)
     else:
         show_models(Project.here(), out)
+
+
+@app.command()
+def curves(
+    models: Annotated[list[str], typer.Argument(help="trained models, or all of the split")],
+    split: Annotated[
+        str, typer.Option(help="the split that they were trained on; the ensemble's where not given")
+    ] = "",
+    out_file: Annotated[
+        Path | None,
+        typer.Option("--out", help="a .png, or an .html with the table; home's curves.png else"),
+    ] = None,
+) -> None:
+    """Learning curves of several models overlaid: validation by epoch and by seconds."""
+    from recpipe.showing_trainings import show_curves
+
+    show_curves(Project.here(), out, models, split, out_file)
+
+
+@app.command()
+def estimate(
+    models: Annotated[list[str] | None, typer.Argument(help="models, or all; a build's where not given")] = None,
+    data: Annotated[str, typer.Option(help="a folder or zip, or 'sample'; the current data where not given")] = "",
+    split: Annotated[str, typer.Option(help="whose training part; the ensemble's where not given")] = "",
+    probe: Annotated[bool, typer.Option(help="correct each formula by one small fit, about a second a model")] = True,
+) -> None:
+    """What trainings will take, before they start: memory, seconds of an epoch, all epochs up to the budget."""
+    from recpipe.showing_trainings import show_estimates
+
+    show_estimates(Project.here(), out, models or [], split=split, source=data, probed=probe)
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -76,6 +76,11 @@ class RunSettings(BaseModel):
         None, pattern=r"^\w+://.+", description="a Dask scheduler, tcp://host:8786, whose workers carry out builds"
     )
     baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
+    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
+        (), description="where epochs go beside the artifact's own journal; each is an extra of this name"
+    )
+    mlflow_uri: str | None = Field(None, description="of MLflow's store or server; null: mlflow.db in the home folder")
+    wandb_mode: Literal["offline", "online"] = Field("offline", description="online sends to Weights & Biases")
 
     @property
     def memory_budget(self) -> int | None:
@@ -217,6 +222,11 @@ class Project:
         return [path.name for path in arrived(self.arrivals_folder)]
 
     @property
+    def tracking(self) -> Path:
+        """Where TensorBoard, MLflow and Weights & Biases are written to."""
+        return self.home / "tracking"
+
+    @property
     def submission_file(self) -> Path:
         """The latest submission, where people look for it."""
         return self.home / "submission.csv"
@@ -290,6 +300,18 @@ class Project:
     def submission_models(self) -> list[str]:
         """What a build makes where nobody names models: the ensemble's members, and the baselines beside them."""
         return sorted({*self.ensemble_members(), *self.run().baselines})
+
+    def models_asked(self, named: Sequence[str]) -> list[str]:
+        """Models by name, none twice: the submission's where none is named, every one for `all`."""
+        if not named:
+            return self.submission_models()
+        known = self.model_names()
+        if list(named) == ["all"]:
+            return known
+        for name in named:
+            if name not in known:
+                raise SettingsError(f"no model {name!r}{nearest(name, known)}")
+        return list(dict.fromkeys(named))
 
     def choose_data(self, source: str) -> None:
         """Remember which data this home folder is about: 'sample' or a path."""

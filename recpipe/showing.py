@@ -144,6 +144,18 @@ def show_model(project: Project, model: str, out: Console) -> None:
         out.print(_cost_in_words(recipe, project.store.read("interactions").interactions), highlight=False)
 
 
+def show_begun(project: Project, name: str, family: str, out: Console) -> None:
+    """Begin a model, and show its files and what remains to be done."""
+    from recpipe.starting.new_model import begin_model
+
+    begun = begin_model(project, name, family)
+    for path in begun.files:
+        out.print(f"[bold green]written:[/bold green] {escape(str(path))}", highlight=False, soft_wrap=True)
+    out.print("what remains:")
+    for number, each in enumerate(begun.remains, start=1):
+        out.print(f"{number}. {escape(each)}", highlight=False, soft_wrap=True)
+
+
 def _cost_in_words(recipe: Recipe, interactions: Interactions) -> str:
     """What a training on all current interactions takes, as the recipe estimates it."""
     from recpipe.costs import Shape, in_words

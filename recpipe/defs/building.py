@@ -11,20 +11,21 @@ from typing import Any
 import dagster as dg
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from recpipe.defs.planner import BuildFailed, Built, Hands, OwnHands, build
 from recpipe.lineage import Lineage, Node, model_node
 from recpipe.lock import only_builder
-from recpipe.progress import listening
+from recpipe.progress import duration, epoch_in_words, listening
 from recpipe.settings import Project, SettingsError, nearest
 from recpipe.showing import show_leaderboard
 from recpipe.space import telling_of_space
 
-ALL = "all"
-
 QUICK = 1.0
 """Seconds assumed for a step that has never been run."""
+LINE_EVERY = 30.0
+"""Seconds between two lines about epochs where the output is no terminal."""
 
 
 def build_line(project: Project, models: Sequence[str], split: str, out: Console, workers: str = "") -> bool:
@@ -34,8 +35,10 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
     """
     from recpipe.steps.submit import place_file
+    from recpipe.tracking.following import check_installed
 
-    models = asked_models(project, models)
+    check_installed(project.run().trackers)
+    models = project.models_asked(models)
     goals = build_goals(project, models, split)
     settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
     arrivals = len(project.arrivals())
@@ -101,19 +104,6 @@ def _hands(project: Project, instance: dg.DagsterInstance, workers: str | None) 
         yield hands
 
 
-def asked_models(project: Project, named: Sequence[str]) -> list[str]:
-    """The models by name: those of the submission where none is named, every one for `all`."""
-    if not named:
-        return project.submission_models()
-    known = project.model_names()
-    if list(named) == [ALL]:
-        return known
-    for name in named:
-        if name not in known:
-            raise SettingsError(f"--models: no model {name!r}{nearest(name, known)}")
-    return list(named)
-
-
 def build_goals(project: Project, models: Sequence[str], split: str) -> list[Node]:
     """Reports of the models on the split, its leaderboard; the submission where all members are among the models."""
     if split and split not in project.split_names():
@@ -156,12 +146,16 @@ class _Shown:
     def __init__(self, project: Project, out: Console) -> None:
         self.lineage, self.out = Lineage(project), out
         self.built = Built()
+        narrow, wide = Column(no_wrap=True), Column(ratio=1)
         self._bar = Progress(
-            SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24),
-            TextColumn("{task.fields[left]}"), TimeElapsedColumn(), console=out, transient=True,
+            SpinnerColumn(), TextColumn("{task.description}", table_column=narrow),
+            TextColumn("{task.fields[left]}", table_column=wide), TimeElapsedColumn(table_column=narrow),
+            console=out, transient=True, expand=True,
         )  # fmt: skip
         self._task = self._bar.add_task("starting", total=None, left="")
         self._started: dict[Node, float] = {}
+        self._moving = out.is_terminal  # asked inside a step it would be about Dagster's capture of the output
+        self._last_line = time.monotonic()
 
     def __enter__(self) -> _Shown:
         self._bar.start()
@@ -182,9 +176,7 @@ class _Shown:
             case "training" if "note" in news:
                 self.out.print(escape(news["note"]), highlight=False, soft_wrap=True)
             case "training" if "epoch" in news:
-                valid = "" if news.get("valid") is None else f", validation {news['valid']:.4f}"
-                of = f"{news['node']} " if len(self._started) > 1 else ""
-                self._bar.update(self._task, left=f"{escape(of)}epoch {news['epoch']}, loss {news['loss']:.4f}{valid}")
+                self._show_epoch(news)
             case "study":
                 until = "" if news["left"] is None else f", {_told(news['left'])}"
                 self._bar.update(self._task, left=escape(f"{news['what']}, {news['done'] + 1} of {news['of']}{until}"))
@@ -201,6 +193,15 @@ class _Shown:
                 self.built.current.append(news["node"])
             case "waiting":
                 self.out.print(news["what"])
+
+    def _show_epoch(self, news: dict[str, Any]) -> None:
+        """On the moving line; where there is none, in a log file, as a line of its own now and then."""
+        words = epoch_in_words(news)
+        self._bar.update(self._task, left=escape(f"{news['node']} {words}" if len(self._started) > 1 else words))
+        if not self._moving and time.monotonic() - self._last_line >= LINE_EVERY:
+            self._last_line = time.monotonic()
+            node = escape(news["node"]) if "node" in news else self._under_way()
+            self.out.print(f"{node}: {escape(words)}", highlight=False, soft_wrap=True)
 
     def _say(self, word: str, node: Node, rest: str) -> None:
         self.out.print(f"{word} {escape(str(node))}  [dim]{escape(rest)}[/dim]", highlight=False)
@@ -219,4 +220,4 @@ class _Shown:
 
 
 def _told(seconds: float) -> str:
-    return f"about {seconds:.0f} s left" if seconds < 90 else f"about {seconds / 60:.0f} min left"
+    return f"about {duration(seconds)} left"

@@ -13,7 +13,7 @@ import dagster as dg
 from recpipe.defs.betas import accepted
 from recpipe.defs.retrying import again
 from recpipe.lineage import Lineage, Node, Versions
-from recpipe.progress import listening
+from recpipe.progress import epoch_in_words, listening
 from recpipe.settings import Project
 from recpipe.storage import Artifact, Missing, Record, digest_of
 from recpipe.upkeep import begin_attempt, end_attempt
@@ -113,7 +113,7 @@ def logged(context: dg.AssetExecutionContext) -> Iterator[None]:
         started = monotonic()
         if started < silent_until:
             return
-        context.log.info(", ".join(f"{name} {_short(value)}" for name, value in news.items()))
+        context.log.info(_sentence(news))
         ended = monotonic()
         if ended - started > SLOW:
             silent_until = ended + SILENCE
@@ -129,6 +129,12 @@ def as_metadata(value: Any) -> Any:
     if isinstance(value, bool | int | float | str):
         return value
     return dg.MetadataValue.json(value)
+
+
+def _sentence(news: dict[str, Any]) -> str:
+    if news.get("event") == "training" and "epoch" in news:
+        return epoch_in_words(news)
+    return ", ".join(f"{name} {_short(value)}" for name, value in news.items())
 
 
 def _short(value: Any) -> Any:

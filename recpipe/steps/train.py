@@ -90,7 +90,14 @@ def train(
     one trains without. claims: the folder in which trainings claim memory; what is in the way there is waited for.
     Raises `claims.TooLarge` before anything starts.
     """
-    journal = Journal(listener=lambda **numbers: tell(event="training", **numbers))
+    at_most = epochs or getattr(recipe, "epochs", None)
+
+    def tell_live(**numbers: Any) -> None:
+        if at_most and "epoch" in numbers:
+            numbers |= {"epochs": at_most, "seconds_left": journal.seconds_left(at_most, settings.time_budget)}
+        tell(event="training", **numbers)
+
+    journal = Journal(listener=tell_live)
     has_valid = epochs is None and len(parts.valid) > 0
     with _alone_in(checkpoints, journal) as folder:
         run = Run(
@@ -103,7 +110,7 @@ def train(
             report=journal.report,
             validate=validator(parts.valid, settings.metric) if has_valid else None,
         )
-        with room_for(recipe, training_set, run, claims), Measured() as measured, _threads(settings.threads):
+        with room_for(recipe, training_set, run, claims), Measured() as measured, on_threads(settings.threads):
             scorer = recipe.fit(training_set, run)
     closing = journal.closing
     parameters = closing.get("parameters", parameter_count(scorer))
@@ -114,6 +121,7 @@ def train(
         "epochs": len(journal.epochs),
         "best_epoch": closing.get("best_epoch"),
         "best_valid": closing.get("best_valid"),
+        "metric": settings.metric if has_valid else None,
         "stopped": closing.get("stopped", "learned in one step"),
         "device": run.device,
     }
@@ -165,6 +173,26 @@ def parameter_count(scorer: Scorer) -> int:
 
 
 @contextmanager
+def on_threads(wanted: int | str) -> Iterator[None]:
+    """So many threads for BLAS and, where the recipe uses torch, for torch too.
+
+    More threads than free cores wait for each other: on two cores with one of them busy, a training took five times as
+    long with two threads as with one, and two free ones brought a tenth at most.
+    """
+    count = max(1, (os.cpu_count() or 1) // 2) if wanted == "auto" else int(wanted)
+    torch = sys.modules.get("torch")  # loaded by now where the recipe needs it
+    before = torch.get_num_threads() if torch else 0
+    with threadpool_limits(limits=count):
+        if torch:
+            torch.set_num_threads(count)
+        try:
+            yield
+        finally:
+            if torch:
+                torch.set_num_threads(before)
+
+
+@contextmanager
 def _alone_in(folder: Path | None, journal: Journal) -> Iterator[Path | None]:
     """The folder while no other process trains in it, and none will; None where one does already."""
     if folder is None:
@@ -182,26 +210,6 @@ def _alone_in(folder: Path | None, journal: Journal) -> Iterator[Path | None]:
         yield folder if alone else None
     finally:
         lock.release()
-
-
-@contextmanager
-def _threads(wanted: int | str) -> Iterator[None]:
-    """So many threads for BLAS and, where the recipe uses torch, for torch too.
-
-    More threads than free cores wait for each other: on two cores with one of them busy, a training took five times as
-    long with two threads as with one, and two free ones brought a tenth at most.
-    """
-    count = max(1, (os.cpu_count() or 1) // 2) if wanted == "auto" else int(wanted)
-    torch = sys.modules.get("torch")  # loaded by now where the recipe needs it
-    before = torch.get_num_threads() if torch else 0
-    with threadpool_limits(limits=count):
-        if torch:
-            torch.set_num_threads(count)
-        try:
-            yield
-        finally:
-            if torch:
-                torch.set_num_threads(before)
 
 
 def _looked_at(scorer: Scorer, parts: Parts) -> list[str]:

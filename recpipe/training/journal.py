@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -19,18 +19,23 @@ JOURNAL = "journal.json"
 class Journal:
     """Hand `journal.report` to `Run`. Numbers with an `epoch` among them are a row; all others are closing figures.
 
+    stages: rows of parts that are trained alone first (`training.pretraining`), by the part's name and without it.
     listener: called with every report as it comes, for live progress. Rows up to the epoch that a training was resumed
     from come a second time, since this journal does not know them; listeners heard them before the kill.
     """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
     closing: dict[str, Any] = field(default_factory=dict)
+    stages: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     listener: Callable[..., None] = field(default=silent, compare=False)
 
     def report(self, **numbers: Any) -> None:
         """Take the numbers down and pass them on."""
+        stage, row = of_stage(numbers)
         if "epoch" in numbers:
             self.epochs.append(numbers)
+        elif stage:
+            self.stages.setdefault(stage, []).append(row)
         else:
             notes = [self.closing.get("note", ""), numbers.get("note", "")]
             self.closing.update(numbers)
@@ -39,23 +44,42 @@ class Journal:
         if numbers.get("epoch", math.inf) > self.closing.get("resumed_from", 0):
             self.listener(**numbers)
 
-    def seconds_left(self, epochs: int) -> float | None:
-        """Until `epochs` are done at the pace so far; None before the first epoch. Early stopping may need less."""
+    def seconds_left(self, epochs: int, time_budget: float | None = None) -> float | None:
+        """Until `epochs` are done at the pace so far, or the time budget is spent; None before the first epoch.
+
+        Early stopping may need less.
+        """
         if not self.epochs:
             return None
-        seconds = [row.get("seconds", 0.0) + row.get("valid_seconds", 0.0) for row in self.epochs]
-        return sum(seconds) / len(seconds) * max(0, epochs - len(seconds))
+        spent = [sum(map(seconds_of, rows)) for rows in (self.epochs, *self.stages.values())]
+        left = spent[0] / len(self.epochs) * max(0, epochs - len(self.epochs))
+        return left if time_budget is None else min(left, max(0.0, time_budget - sum(spent)))
 
     def write(self, folder: Path) -> None:
         """`journal.json` in the folder. What JSON does not know (infinity, not a number) is written as words."""
-        content = {"epochs": self.epochs, "closing": self.closing}
+        content = {"epochs": self.epochs, "closing": self.closing, "stages": self.stages}
         replace_text(folder / JOURNAL, json.dumps(_in_words(content), indent=1, allow_nan=False) + "\n")
 
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The journal that was written there."""
         content = json.loads((folder / JOURNAL).read_text(encoding="utf-8"))
-        return cls([_in_numbers(row) for row in content["epochs"]], _in_numbers(content["closing"]))
+        stages = {part: [*map(_in_numbers, rows)] for part, rows in content.get("stages", {}).items()}
+        return cls([*map(_in_numbers, content["epochs"])], _in_numbers(content["closing"]), stages)
+
+
+def of_stage(numbers: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The part that a row of `pretraining.stage` is of, and the row without its name; no part, and all, of others."""
+    for name in numbers:
+        part = name.removesuffix("_epoch")
+        if part != name and f"{part}_loss" in numbers:
+            return part, {each.removeprefix(f"{part}_"): value for each, value in numbers.items()}
+    return "", dict(numbers)
+
+
+def seconds_of(row: Mapping[str, Any]) -> float:
+    """What an epoch took, its validation included."""
+    return float(row.get("seconds", 0.0) + row.get("valid_seconds", 0.0))
 
 
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

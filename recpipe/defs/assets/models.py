@@ -25,15 +25,19 @@ def trained_model(context: dg.AssetExecutionContext, split: Any) -> dg.Output[Re
     train at a time is the pool's limit, and then what memory and GPUs allow (`claims`).
     """
     from recpipe.steps.train import refit_epochs, train, training_set
+    from recpipe.tracking.following import followed
 
     making = Making(context)
     model, split_name = model_and_split(context.partition_key)
     recipe = making.project.recipe(model)
     data = training_set(making.project, recipe, split)
     epochs = refit_epochs(making.lineage, model, split_name, recipe)
-    with logged(context):
-        trained = train(recipe, split, data, making.project.run(), epochs, making.checkpoints(), making.project.claims)
-    return making.output(trained, trained.figures, trained.warnings)
+    settings = making.project.run()
+    trackers = followed(recipe, model, split_name, settings, making.project.tracking)
+    with logged(context), trackers as following:
+        trained = train(recipe, split, data, settings, epochs, making.checkpoints(), making.project.claims)
+        following.end(trained.journal.epochs, trained.figures)
+    return making.output(trained, trained.figures, [*trained.warnings, *following.notes])
 
 
 @dg.asset(
