@@ -148,6 +148,22 @@ def describe_data(
     show_delivery(path, out)
 
 
+@data.command("report")
+def report_data() -> None:
+    """Look at the data first: long tail, sessions, drift, side data, years, and what they mean for the split.
+
+    Made, or made anew, where it is not current. What it says is shown; the page with the plots lies beside its figures.
+    """
+    from recpipe.defs.building import build_data_report
+    from recpipe.showing import show_data_report
+
+    project = Project.here()
+    os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
+    if not build_data_report(project, out):
+        raise typer.Exit(FAILED)
+    show_data_report(project, out)
+
+
 def _dagster_home(project: Project) -> Path:
     from recpipe.instance import dagster_home
 

@@ -21,7 +21,9 @@ from recpipe.versions import code_version, declares, defaults
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
 
-UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "ensemble", "ensemble_submission"})
+UNPARTITIONED = frozenset(
+    {"raw_ratings", "raw_items", "interactions", "data_report", "ensemble", "ensemble_submission"}
+)
 BY_SPLIT = frozenset({"split", "leaderboard"})
 BY_MODEL = frozenset({"trained_model", "evaluation_report"})
 """The assets of the line beside the tables of SQL, by their partitions: none, a split, a model and a split."""
@@ -106,6 +108,8 @@ class Lineage:
                 return [Node("raw_ratings")]
             case "interactions":
                 return [Node("accepted_ratings")]
+            case "data_report":
+                return [Node("interactions"), Node("item_features")]
             case "split":
                 return [Node("interactions")]
             case "trained_model":
@@ -257,6 +261,8 @@ class Lineage:
                 return self._judging_versions() | {"source": source}
             case "interactions":
                 return {"settings": digest_of(dataset.preparation), "code": code_version("recpipe.steps.prepare")}
+            case "data_report":
+                return {"code": code_version("recpipe.steps.data_report")}
             case "split":
                 settings = self.project.split_settings(node.partition or "")
                 return {"settings": digest_of(settings), "code": code_version("recpipe.steps.split")}

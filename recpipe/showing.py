@@ -18,6 +18,7 @@ from recpipe.lineage import FULL, Lineage, Node, Standing, arrival_node, model_n
 from recpipe.lock import only_builder
 from recpipe.settings import Project, SettingsError
 from recpipe.space import told_bytes
+from recpipe.storage import VIEWS
 from recpipe.upkeep import SUBMISSION, kept
 
 if TYPE_CHECKING:
@@ -204,6 +205,21 @@ def show_delivery(path: Path, out: Console) -> None:
     for name, each in ({**raw_ratings(tables).tables, **raw_items(tables).tables}).items():
         table.add_row(name, f"{each.num_rows:,}", ", ".join(each.column_names))
     out.print(table)
+
+
+def show_data_report(project: Project, out: Console) -> None:
+    """What the data report says, section by section, and where its page and figures lie."""
+    from recpipe.profiling.findings import TITLES, findings
+    from recpipe.profiling.report import FIGURES, PAGE
+
+    told = findings(project.store.read("data_report"))
+    for name, title in TITLES.items():
+        out.print(f"[bold]{title}[/bold]")
+        out.print(escape(told[name].seen), highlight=False)
+        out.print(f"[dim]For the split:[/dim] {escape(told[name].means)}\n", highlight=False)
+    folder = project.store.folder("data_report")
+    out.print(f"[bold green]page:[/bold green] {folder / VIEWS / PAGE}", soft_wrap=True)
+    out.print(f"figures: {folder / FIGURES}", highlight=False, soft_wrap=True)
 
 
 def show_download(project: Project, out: Console, name: str, base_url: str) -> None:

@@ -52,6 +52,17 @@ def test_what_stands_is_shown_and_a_user_gets_films(built):
     assert "'8' is not in the data" in nobody.stderr
 
 
+def test_the_data_report_is_made_where_it_is_not_current_and_shown(built):
+    made = run("data", "report")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "made data_report" in made.stdout
+    assert "For the split: Every user has films enough" in made.stdout
+    page = built.store.folder("data_report") / "views" / "data_report.html"
+    assert f"page: {page}" in made.stdout and page.exists()
+    again = run("data", "report")
+    assert "made data_report" not in again.stdout and "0 steps run" in again.stdout
+
+
 def test_a_model_is_shown_with_what_a_training_on_the_current_data_takes(built):
     shown = run("models", "mf")
     assert re.search(r"on the current interactions: about \d+ MiB, \d+\.\d CPU seconds an epoch", shown.stdout)

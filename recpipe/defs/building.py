@@ -22,6 +22,7 @@ from recpipe.showing import show_leaderboard
 from recpipe.space import telling_of_space
 
 ALL = "all"
+DATA_REPORT = Node("data_report")
 
 QUICK = 1.0
 """Seconds assumed for a step that has never been run."""
@@ -41,6 +42,33 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     arrivals = len(project.arrivals())
     data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
     out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {escape(project.address)}")
+    built, failure = _carried_out(project, goals, out, workers)
+    board = goals[-1] if goals[-1].asset == "leaderboard" else goals[-2]
+    if project.store.record(board.asset, board.partition):
+        show_leaderboard(project, board.partition or "", out)
+    if failure is not None:
+        out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
+        return False
+    if goals[-1].asset == "ensemble_submission":
+        for note in project.store.need("ensemble_submission").notes:
+            out.print(escape(note), highlight=False, soft_wrap=True)
+        place_file(project)
+        out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
+    return not built.failed
+
+
+def build_data_report(project: Project, out: Console) -> bool:
+    """Make the data report and what it needs, where it is not current; returns whether it stands."""
+    built, failure = _carried_out(project, [DATA_REPORT], out, "")
+    if failure is not None:
+        out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
+    return failure is None and not built.failed and not built.left_out
+
+
+def _carried_out(
+    project: Project, goals: Sequence[Node], out: Console, workers: str
+) -> tuple[Built, BuildFailed | None]:
+    """What became of a build of these goals, told while it goes on."""
     started = time.monotonic()
     failure = None
     with (
@@ -59,18 +87,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     out.print(f"{len(built.ran)} steps run, {len(built.current)} current, {time.monotonic() - started:.0f} s")
     for node, reason in built.failed.items():
         out.print(f"[red]failed[/red] {escape(f'{node}: {reason}')}", highlight=False, soft_wrap=True)
-    board = goals[-1] if goals[-1].asset == "leaderboard" else goals[-2]
-    if project.store.record(board.asset, board.partition):
-        show_leaderboard(project, board.partition or "", out)
-    if failure is not None:
-        out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
-        return False
-    if goals[-1].asset == "ensemble_submission":
-        for note in project.store.need("ensemble_submission").notes:
-            out.print(escape(note), highlight=False, soft_wrap=True)
-        place_file(project)
-        out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
-    return not built.failed
+    return built, failure
 
 
 @contextmanager
