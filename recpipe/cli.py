@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -113,6 +113,29 @@ def recommend(
     from recpipe.showing import show_recommendations
 
     show_recommendations(Project.here(), out, user=user, model=model, k=k, seen=seen)
+
+
+@app.command()
+def look(
+    user: Annotated[list[str] | None, typer.Option(help="a user's id as in the data; may be given again")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="so many users more, drawn among those with hidden films")] = 0,
+    models: Annotated[
+        str, typer.Option(help="with commas, 'ensemble' among them; the ensemble and its members where not given")
+    ] = "",
+    split: Annotated[str, typer.Option(help="the ensemble's where not given")] = "",
+    part: Annotated[Literal["test", "valid"], typer.Option(help="whose hidden films are marked")] = "test",
+    k: Annotated[int, typer.Option("--k", min=1, help="how many films a list")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="of the draw")] = 0,
+    to: Annotated[
+        Path | None, typer.Option(help="the page's file; look.html in the home folder where not given")
+    ] = None,
+) -> None:
+    """Write a page: what users watched, what models recommend side by side, why, and which hidden films were found."""
+    from recpipe.showing import show_look
+    from recpipe.steps.look import Wanted
+
+    named = tuple(name.strip() for name in models.split(",") if name.strip())
+    show_look(Project.here(), out, Wanted(tuple(user or ()), sample, seed, named, split, part, k), to)
 
 
 @data.command("download")

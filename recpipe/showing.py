@@ -18,12 +18,13 @@ from recpipe.lineage import FULL, Lineage, Node, Standing, arrival_node, model_n
 from recpipe.lock import only_builder
 from recpipe.settings import Project, SettingsError
 from recpipe.space import told_bytes
-from recpipe.storage import VIEWS
+from recpipe.storage import VIEWS, replace_text
 from recpipe.upkeep import SUBMISSION, kept
 
 if TYPE_CHECKING:
     from recpipe.data.interactions import Histories, Interactions
     from recpipe.recipe import Recipe
+    from recpipe.steps.look import Wanted
 
 COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
 
@@ -193,6 +194,18 @@ def show_recommendations(project: Project, out: Console, *, user: str, model: st
         out.print(_films(f"watched last by {user}", histories.items[::-1][:k], films, ids, None))
     by = model or " + ".join(scorers)
     out.print(_films(f"for {user}, by {by}", ranking.items[0], films, ids, ranking.scores[0]))
+
+
+def show_look(project: Project, out: Console, wanted: Wanted, to: Path | None) -> None:
+    """Write the page and say where; each model is named while it ranks."""
+    from recpipe.progress import listening
+    from recpipe.steps.look import look
+
+    page = to or project.home / "look.html"
+    with out.status("reading") as status, listening(lambda news: status.update(f"{news['event']}: {news['member']}")):
+        text = look(project, wanted)
+    replace_text(page, text)
+    out.print(f"[bold green]page:[/bold green] {page.absolute()}", soft_wrap=True)
 
 
 def show_delivery(path: Path, out: Console) -> None:

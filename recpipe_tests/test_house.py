@@ -30,6 +30,7 @@ BELOW = {
     "claims": {"recipe", "costs", "data", "measuring", "progress"},
     "evaluation": {"scoring", "recipe", "data"},
     "profiling": {"evaluation", "data"},
+    "explaining": {"evaluation", "scoring", "recipe", "data"},
     "blending": {"evaluation", "scoring", "data"},
     "validation": {"data"},
     "warehouse": {"data", "sql_models"},
@@ -46,13 +47,14 @@ BELOW = {
     "retention": {"settings", "references"},
     "lineage": {"settings", "sql_models", "versions", "models", "data"},
     "upkeep": {"lineage", "settings"},
-    "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "profiling", "blending", "validation",
-              "warehouse", "spark_warehouse", "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
+    "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "profiling", "explaining", "blending",
+              "validation", "warehouse", "spark_warehouse", "sql_models", "lineage", "settings", "measuring",
+              "progress", "claims"},
     "showing": {"costs", "data", "evaluation", "profiling", "blending", "models", "recipe", "steps", "lineage",
-                "settings", "lock", "retention", "upkeep"},
+                "settings", "progress", "lock", "retention", "upkeep"},
     "defs": {"data", "instance", "evaluation", "profiling", "blending", "validation", "steps", "lineage", "settings",
              "progress", "showing", "lock", "retention", "upkeep"},
-    "cli": {"data", "defs", "instance", "settings", "showing", "lock"},
+    "cli": {"data", "defs", "instance", "settings", "showing", "steps", "lock"},
 }  # fmt: skip
 
 
