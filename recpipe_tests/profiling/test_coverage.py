@@ -30,6 +30,10 @@ def test_a_film_that_the_table_lacks_is_not_known():
     assert side.fields["titles"].interactions == pytest.approx(2 / 7)
 
 
+def test_a_title_alone_is_nothing_to_go_by():
+    assert SideData.of(features((11, "New", None, [])), ITEMS, COUNTS).nothing == 1.0
+
+
 def test_ids_of_another_type_are_refused():
     with pytest.raises(ValueError, match="films are string in the interactions and int64 in the side tables"):
         SideData.of(FILMS, pa.array(["10", "11"]), np.array([1, 1]))

@@ -35,6 +35,8 @@ def test_the_finest_unit_of_few_enough_periods_is_taken(days, unit, periods):
 def test_weeks_begin_on_monday():
     drift = Drift.of(interactions([(0, 0, 0), (0, 1, 60 * DAY)]))
     assert drift.periods[:2] == ["2001-01-01", "2001-01-08"]  # the first day of 2001 was a Monday
+    from_sunday = Drift.of(interactions([(0, 0, 6 * DAY), (0, 1, 60 * DAY)]))
+    assert from_sunday.periods == drift.periods and from_sunday.events == drift.events
 
 
 def test_films_that_change_places_drift_and_drawn_parts_would_not():

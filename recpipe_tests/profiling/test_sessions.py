@@ -27,7 +27,9 @@ def test_a_pause_just_as_long_as_allowed_does_not_end_a_session():
 
 
 def test_a_user_that_follows_at_once_begins_a_session_of_their_own():
-    assert session_starts(interactions([(0, 0, 0), (1, 0, 0)]), 100).tolist() == [0, 1]
+    events = interactions([(0, 0, 0), (1, 0, 0)])
+    assert session_starts(events, 100).tolist() == [0, 1]
+    assert Sessions.of(events).tied == 0.0
 
 
 def test_one_interaction_is_one_session():

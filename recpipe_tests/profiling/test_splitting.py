@@ -42,6 +42,11 @@ def test_training_that_is_later_than_the_test_film_is_that_of_others():
     assert Splitting.of(interactions(events)).later_training == pytest.approx((2 / 4 + 0) / 2)
 
 
+def test_training_of_the_same_second_is_not_later():
+    events = [(0, film, film) for film in range(4)] + [(1, film, 3) for film in range(4)]
+    assert Splitting.of(interactions(events)).later_training == 0.0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_overlap_is_that_of_all_pairs_looked_at_one_by_one(seed):
     random = np.random.default_rng(seed)
