@@ -172,7 +172,9 @@ def describe_data(
 
 
 @data.command("report")
-def report_data() -> None:
+def report_data(
+    data: Annotated[str, typer.Option(help="a folder or zip to build from, from now on; or 'sample'")] = "",
+) -> None:
     """Look at the data first: long tail, sessions, drift, side data, years, and what they mean for the split.
 
     Made, or made anew, where it is not current. What it says is shown; the page with the plots lies beside its figures.
@@ -181,6 +183,8 @@ def report_data() -> None:
     from recpipe.showing import show_data_report
 
     project = Project.here()
+    if data:
+        project.choose_data(data)
     os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
     if not build_data_report(project, out):
         raise typer.Exit(FAILED)

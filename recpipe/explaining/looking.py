@@ -146,9 +146,10 @@ def _why(reason: Reason, films: ItemFeatures, how: str) -> tuple[str, ...]:
 def _total(reason: Reason) -> str:
     if reason.score is None:
         return ""
-    others = f"{_signed(reason.others)} {reason.n_others} others " if reason.n_others else ""
-    rest = f"{_signed(reason.rest)} apart from them " if reason.rest else ""
-    return f"{others}{rest}= {reason.score:.4g}"
+    count = f"{reason.n_others} other{'s' if reason.n_others > 1 else ''}"
+    others = f"{_signed(reason.others)} from {count} " if reason.n_others else ""
+    rest = f"{_signed(reason.rest)} in any case " if reason.rest else ""
+    return f"{others}{rest}= {reason.score:.4g}".replace("-", "−")
 
 
 def _signed(value: float) -> str:

@@ -173,7 +173,7 @@ def _about(project: Project, parts: Parts, wanted: Wanted, split: str, models: S
     )
     known = "all that comes before, validation included" if wanted.part == "test" else "the training part"
     stale = stale_members(project, [model for model in models if model != ENSEMBLE], split)
-    drawn = f" {wanted.sample} users are drawn, seed {wanted.seed}." if wanted.sample else ""
+    drawn = f" Users drawn: {wanted.sample}, seed {wanted.seed}." if wanted.sample else ""
     return [
         f"Split {split} (digest {parts.digest()[:12]}): marked are films of its {name} part, on which no model was "
         f"trained. Lists rest on {known}.{drawn}",

@@ -59,7 +59,7 @@ def test_reasons_are_told_with_titles_and_their_sum(looked):
     linear, known = people(looked, FILMS)[0].columns
     assert linear.rows[0].why == () and linear.rows[0].total == ""
     assert linear.rows[1].why == ("+0.5 Alien (1979)", "+0.25 <b>Brazil</b> and Diva")
-    assert linear.rows[1].total == "−0.125 2 others +0.0625 apart from them = 0.6875"
+    assert linear.rows[1].total == "−0.125 from 2 others +0.0625 in any case = 0.6875"
     assert known.rows[0].why == ("linear: 2",) and known.rows[0].total == ""
 
 
