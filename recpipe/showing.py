@@ -202,7 +202,7 @@ def show_look(project: Project, out: Console, wanted: Wanted, to: Path | None) -
     from recpipe.steps.look import look
 
     page = to or project.home / "look.html"
-    with out.status("reading") as status, listening(lambda news: status.update(f"{news['event']}: {news['member']}")):
+    with out.status("reading") as status, listening(lambda news: status.update(" ".join(map(str, news.values())))):
         text = look(project, wanted)
     replace_text(page, text)
     out.print(f"[bold green]page:[/bold green] {page.absolute()}", soft_wrap=True)
