@@ -16,6 +16,7 @@ from recpipe.data.parts import HeldOut, Parts
 from recpipe.evaluation.ranking import NO_FILM, Ranking, rank
 from recpipe.explaining.looking import Listed, Looked, html
 from recpipe.explaining.reasons import Reasons, places, reasons
+from recpipe.lineage import Lineage, Node, Standing
 from recpipe.progress import tell
 from recpipe.recipe import Scorer
 from recpipe.settings import Project, SettingsError
@@ -171,8 +172,10 @@ def _about(project: Project, parts: Parts, wanted: Wanted, split: str, models: S
         if wanted.part == "test"
         else "Models that stop early have followed the validation part already, and the ensemble was chosen on it."
     )
-    known = "all that comes before, validation included" if wanted.part == "test" else "the training part"
+    known = "what is known by then: training and validation part" if wanted.part == "test" else "the training part"
     stale = stale_members(project, [model for model in models if model != ENSEMBLE], split)
+    if ENSEMBLE in models and Lineage(project).state(Node(ENSEMBLE)).standing is Standing.STALE:
+        stale.append(f"the {ENSEMBLE} is stale and was used as it is")
     drawn = f" Users drawn: {wanted.sample}, seed {wanted.seed}." if wanted.sample else ""
     return [
         f"Split {split} (digest {parts.digest()[:12]}): marked are films of its {name} part, on which no model was "
