@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -201,6 +201,29 @@ def split_trust(
         raise typer.Exit(FAILED)
 
 
+@app.command()
+def look(
+    user: Annotated[list[str] | None, typer.Option(help="a user's id as in the data; may be given again")] = None,
+    sample: Annotated[int, typer.Option(min=0, help="so many users more, drawn among those with hidden films")] = 0,
+    models: Annotated[
+        str, typer.Option(help="with commas, 'ensemble' among them; the ensemble and its members where not given")
+    ] = "",
+    split: Annotated[str, typer.Option(help="the ensemble's where not given")] = "",
+    part: Annotated[Literal["test", "valid"], typer.Option(help="whose hidden films are marked")] = "test",
+    k: Annotated[int, typer.Option("--k", min=1, help="how many films a list")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="of the draw")] = 0,
+    to: Annotated[
+        Path | None, typer.Option(help="the page's file; look.html in the home folder where not given")
+    ] = None,
+) -> None:
+    """Write a page: what users watched, what models recommend side by side, why, and which hidden films were found."""
+    from recpipe.showing import show_look
+    from recpipe.steps.look import Wanted
+
+    wanted = Wanted(tuple(user or ()), sample, seed, tuple(_names(models)), split, part, k)
+    show_look(Project.here(), out, wanted, to)
+
+
 @data.command("download")
 def download_data(
     name: Annotated[str, typer.Argument(help="ml-100k, ml-1m, ml-10m, ml-20m, ml-25m, ml-32m or ml-latest-small")],
@@ -232,6 +255,26 @@ def describe_data(
     from recpipe.showing import show_delivery
 
     show_delivery(path, out)
+
+
+@data.command("report")
+def report_data(
+    data: Annotated[str, typer.Option(help="a folder or zip to build from, from now on; or 'sample'")] = "",
+) -> None:
+    """Look at the data first: long tail, sessions, drift, side data, years, and what they mean for the split.
+
+    Made, or made anew, where it is not current. What it says is shown; the page with the plots lies beside its figures.
+    """
+    from recpipe.defs.building import DATA_REPORT, build_aside
+    from recpipe.showing import show_data_report
+
+    project = Project.here()
+    if data:
+        project.choose_data(data)
+    os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
+    if not build_aside(project, DATA_REPORT, out):
+        raise typer.Exit(FAILED)
+    show_data_report(project, out)
 
 
 def _names(text: str) -> list[str]:

@@ -21,7 +21,7 @@ from recpipe.versions import code_version, declares, defaults
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
 
-UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "ensemble", "ensemble_submission",
+UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "data_report", "ensemble", "ensemble_submission",
                            "robustness_report", "split_trust_report"})  # fmt: skip
 BY_SPLIT = frozenset({"split", "leaderboard", "comparison"})
 BY_MODEL = frozenset({"trained_model", "evaluation_report"})
@@ -107,6 +107,8 @@ class Lineage:
                 return [Node("raw_ratings")]
             case "interactions":
                 return [Node("accepted_ratings")]
+            case "data_report":
+                return [Node("interactions"), Node("item_features")]
             case "split":
                 return [Node("interactions")]
             case "trained_model":
@@ -269,6 +271,8 @@ class Lineage:
                 return self._judging_versions() | {"source": source}
             case "interactions":
                 return {"settings": digest_of(dataset.preparation), "code": code_version("recpipe.steps.prepare")}
+            case "data_report":
+                return {"code": code_version("recpipe.steps.data_report")}
             case "split":
                 settings = self.project.split_settings(node.partition or "")
                 return {"settings": digest_of(settings), "code": code_version("recpipe.steps.split")}

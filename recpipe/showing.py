@@ -18,11 +18,13 @@ from recpipe.lineage import FULL, Lineage, Node, Standing, arrival_node, model_n
 from recpipe.lock import only_builder
 from recpipe.settings import Project, SettingsError
 from recpipe.space import told_bytes
+from recpipe.storage import VIEWS, replace_text
 from recpipe.upkeep import SUBMISSION, kept
 
 if TYPE_CHECKING:
     from recpipe.data.interactions import Histories, Interactions
     from recpipe.recipe import Recipe
+    from recpipe.steps.look import Wanted
 
 COLOURS = {Standing.CURRENT: "green", Standing.STALE: "yellow", Standing.MISSING: "red"}
 
@@ -206,6 +208,18 @@ def show_recommendations(project: Project, out: Console, *, user: str, model: st
     out.print(_films(f"for {user}, by {by}", ranking.items[0], films, ids, ranking.scores[0]))
 
 
+def show_look(project: Project, out: Console, wanted: Wanted, to: Path | None) -> None:
+    """Write the page and say where; each model is named while it ranks."""
+    from recpipe.progress import listening
+    from recpipe.steps.look import look
+
+    page = to or project.home / "look.html"
+    with out.status("reading") as status, listening(lambda news: status.update(" ".join(map(str, news.values())))):
+        text = look(project, wanted)
+    replace_text(page, text)
+    out.print(f"[bold green]page:[/bold green] {page.absolute()}", soft_wrap=True)
+
+
 def show_delivery(path: Path, out: Console) -> None:
     """Rows of every table of a delivery, and the span of time."""
     from recpipe.data.readers import read
@@ -216,6 +230,21 @@ def show_delivery(path: Path, out: Console) -> None:
     for name, each in ({**raw_ratings(tables).tables, **raw_items(tables).tables}).items():
         table.add_row(name, f"{each.num_rows:,}", ", ".join(each.column_names))
     out.print(table)
+
+
+def show_data_report(project: Project, out: Console) -> None:
+    """What the data report says, section by section, and where its page and figures lie."""
+    from recpipe.profiling.findings import TITLES, findings
+    from recpipe.profiling.report import FIGURES, PAGE
+
+    told = findings(project.store.read("data_report"))
+    for name, title in TITLES.items():
+        out.print(f"[bold]{title}[/bold]")
+        out.print(escape(told[name].seen), highlight=False)
+        out.print(f"[dim]For the split:[/dim] {escape(told[name].means)}\n", highlight=False)
+    folder = project.store.folder("data_report")
+    out.print(f"[bold green]page:[/bold green] {folder / VIEWS / PAGE}", soft_wrap=True)
+    out.print(f"figures: {folder / FIGURES}", highlight=False, soft_wrap=True)
 
 
 def show_download(project: Project, out: Console, name: str, base_url: str) -> None:

@@ -32,7 +32,7 @@ def pool_is_held(project):
 def test_help_names_every_command(project):
     done = run("--help")
     assert done.returncode == 0
-    for command in ("build", "status", "gc", "models", "recommend", "data"):
+    for command in ("build", "status", "gc", "models", "recommend", "look", "data"):
         assert command in done.stdout
 
 
@@ -50,6 +50,25 @@ def test_what_stands_is_shown_and_a_user_gets_films(built):
     nobody = run("recommend", "--user", "8")
     assert nobody.returncode == 2
     assert "'8' is not in the data" in nobody.stderr
+
+
+def test_the_data_report_is_made_and_shown(built):
+    made = run("data", "report")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "made data_report" in made.stdout
+    assert "For the split: Every user has films enough" in made.stdout
+    page = built.store.folder("data_report") / "views" / "data_report.html"
+    assert f"page: {page}" in made.stdout and page.exists()
+
+
+def test_a_page_of_recommendations_is_written(built, tmp_path):
+    done = run("look", "--user", "7", "--sample", "1", "--models", "ease,popularity", "--to", str(tmp_path / "p.html"))
+    assert done.returncode == 0, done.stderr
+    assert str(tmp_path / "p.html") in done.stdout
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert page.count("<h2 id=") == 2 and "User 7" in page and "popularity" in page
+    nobody = run("look", "--user", "8")
+    assert nobody.returncode == 2 and "'8' is not in the data" in nobody.stderr
 
 
 def test_a_model_is_shown_with_what_a_training_on_the_current_data_takes(built):

@@ -22,6 +22,8 @@ from recpipe.settings import Project, SettingsError, nearest
 from recpipe.showing import show_leaderboard
 from recpipe.space import telling_of_space
 
+DATA_REPORT = Node("data_report")
+
 QUICK = 1.0
 """Seconds assumed for a step that has never been run."""
 LINE_EVERY = 30.0
@@ -59,10 +61,10 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     return not built.failed
 
 
-def build_study(project: Project, study: Node, out: Console) -> bool:
-    """Make one study and all that it needs, with the same progress; whether it stands at the end."""
-    out.print(f"[bold]{study}[/bold]; writing to {escape(project.address)}", soft_wrap=True)
-    _, failure = _built(project, [study], out, project.run().workers)
+def build_aside(project: Project, goal: Node, out: Console) -> bool:
+    """Make one artifact beside the line and all that it needs, with the same progress; whether it stands at the end."""
+    out.print(f"[bold]{goal}[/bold]; writing to {escape(project.address)}", soft_wrap=True)
+    _, failure = _built(project, [goal], out, project.run().workers)
     if failure is not None:
         out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
     return failure is None

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from recpipe.defs.assets.data import arrival, interactions, raw, split, tables
+from recpipe.defs.assets.data import arrival, data_report, interactions, raw, split, tables
 from recpipe.defs.assets.models import evaluation_report, leaderboard, trained_model
 from recpipe.defs.assets.studies import comparison, robustness_report, split_trust_report
 from recpipe.defs.assets.submission import ensemble, ensemble_submission
@@ -17,6 +17,7 @@ line = [
     arrival,
     *tables(),
     interactions,
+    data_report,
     split,
     trained_model,
     evaluation_report,

@@ -17,7 +17,7 @@ from recpipe.settings import Project
 from recpipe.upkeep import SUBMISSION, kept
 
 FULL_REFIT = "recpipe/full_refit"
-REPORTED = frozenset({"evaluation_report", "leaderboard"})
+REPORTED = frozenset({"data_report", "evaluation_report", "leaderboard"})
 
 
 class Retrain(dg.Config):
@@ -51,7 +51,7 @@ def retrain(context: dg.OpExecutionContext, config: Retrain) -> None:
 
 
 def goals(project: Project) -> list[Node]:
-    """Every report and leaderboard that stands, those of the submission's models, and the submission."""
+    """Every report, of data too, and leaderboard that stands, those of the submission's models, and the submission."""
     split = project.ensemble_split()
     wanted = [model_node(model, split, "evaluation_report") for model in project.submission_models()]
     wanted += [node for node in kept(Lineage(project)) if node.asset in REPORTED]

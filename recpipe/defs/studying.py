@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from recpipe.defs.building import build_study
+from recpipe.defs.building import build_aside
 from recpipe.lineage import Node
 from recpipe.settings import Project
 from recpipe.showing_studies import show_robustness, show_split_trust
@@ -20,7 +20,7 @@ def study_robustness(project: Project, models: Sequence[str], folds: int, out: C
 
     splits = folds_of(project, folds) if folds else []
     project.choose_for_study("robustness", models=list(models), splits=splits)
-    made = build_study(project, ROBUSTNESS, out)
+    made = build_aside(project, ROBUSTNESS, out)
     if made:
         show_robustness(project, out)
     return made
@@ -29,7 +29,7 @@ def study_robustness(project: Project, models: Sequence[str], folds: int, out: C
 def study_splits(project: Project, models: Sequence[str], splits: Sequence[str], out: Console) -> bool:
     """The splits against a part laid aside; as conf/studies.yaml or an earlier call says where nothing is named."""
     project.choose_for_study("split_trust", models=list(models), splits=list(splits))
-    made = build_study(project, SPLIT_TRUST, out)
+    made = build_aside(project, SPLIT_TRUST, out)
     if made:
         show_split_trust(project, out)
     return made

@@ -13,6 +13,7 @@ from recpipe.defs.partitions import ARRIVALS, SPLITS
 from recpipe.defs.retrying import retried
 from recpipe.lineage import Lineage
 from recpipe.settings import Project
+from recpipe.storage import Record
 
 
 @dg.multi_asset(
@@ -133,6 +134,18 @@ def interactions(context: dg.AssetExecutionContext) -> Iterator[dg.Output | dg.A
         "rejected": rejected_by_reason(making.project),
     }
     yield making.output(prepared, figures)
+
+
+@dg.asset(deps=["interactions", "item_features"], group_name="core", kinds={"numpy", "matplotlib"})
+@retried
+def data_report(context: dg.AssetExecutionContext) -> dg.Output[Record]:
+    """Look at the data first: long tail, sessions, drift, side data, years, and what they mean for the split."""
+    from recpipe.profiling.pages import markdown
+    from recpipe.steps.data_report import data_report, figures
+
+    making = Making(context)
+    report = data_report(making.project)
+    return making.output(report, figures(report), report=dg.MetadataValue.md(markdown(report)))
 
 
 @dg.asset(

@@ -95,6 +95,12 @@ class FismNetwork(Learner):
         voters = history.sum(dim=1, keepdim=True) - history
         return self.item_biases + votes * voters.clamp(min=1.0) ** -self.recipe.alpha
 
+    def votes(self, history: Tensor, films: Tensor) -> tuple[Tensor, Tensor]:
+        """history [1 × n_items], binary; films int64 [asked], not watched → what each film of the history brings to
+        their scores [asked × n_items], and the biases, which make up the rest [asked]."""
+        scale = history.sum().clamp(min=1.0) ** -self.recipe.alpha
+        return (self.scored[films] @ self.watched.T) * history * scale, self.item_biases[films]
+
     def loss(self, history: Tensor, users: Tensor) -> Tensor:
         """history [rows × n_items], binary; users [rows] → a mean over the batch's watched films."""
         scores = self.scores(history).float()

@@ -156,6 +156,13 @@ class NaisNetwork(Learner):
             return self._scores(history, slice(None), self._kept)
         return torch.cat([self._scores(history, films, self.attention(films)) for films in parts], dim=1)
 
+    def votes(self, history: Tensor, films: Tensor) -> tuple[Tensor, Tensor]:
+        """history [1 × n_items], binary; films int64 [asked], not watched → what each film of the history brings to
+        their scores, by its share of the attention [asked × n_items], and the biases, the rest [asked]."""
+        votes, shares = self.attention(films) * history
+        total = shares.sum(dim=1, keepdim=True).clamp(min=math.exp(-LARGEST))
+        return votes / total**self.recipe.alpha, self.biases[films]
+
     def attention(self, films: Tensor) -> Tensor:
         """films [rows] → A and E of these films and all others, [2 × rows × n_items]."""
         vectors = self.scored[films]

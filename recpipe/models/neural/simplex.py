@@ -112,16 +112,32 @@ class SimplexNetwork(nn.Module):
 
     def scores(self, history: Tensor, users: Tensor) -> Tensor:
         """history [rows × n_items], binary; users int64 [rows], -1 for newcomers → s [rows × n_items]."""
+        own, weights = self._parts(history, users)
+        vectors = own + self.value(weights @ self.items.weight)
+        cosines = functional.normalize(vectors) @ functional.normalize(self.items.weight).T
+        return cosines if self.biases is None else cosines + self.biases
+
+    def votes(self, history: Tensor, films: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:
+        """history [1 × n_items], binary; films int64 [asked]; users int64 [1] → what each film of the history brings to
+        their scores [asked × n_items], and what the user's own vector and the biases bring [asked].
+
+        A cosine is a sum over the parts of a vector once its length is known.
+        """
+        own, weights = self._parts(history, users)
+        length = (own + self.value(weights @ self.items.weight)).norm().clamp(min=1e-12)
+        asked = functional.normalize(self.items.weight[films]) / length
+        biases = 0.0 if self.biases is None else self.biases[films]
+        return (asked @ self.value(self.items.weight).T) * weights, (asked @ own.T)[:, 0] + biases
+
+    def _parts(self, history: Tensor, users: Tensor) -> tuple[Tensor, Tensor]:
+        """Of the users' vectors the own part [rows × size], and the films' weights in the other [rows × n_items]."""
         known = (users >= 0).float()[:, None]
         own, weights, keys = self.users(users.clamp(min=0)) * known, history, self.keys()
         if keys is not None:
             logits = (own @ keys.T).masked_fill(history == 0, -torch.inf)
             weights = torch.softmax(logits, dim=1).nan_to_num()  # nothing watched: no weights
-        pooled = weights @ self.items.weight / weights.sum(dim=1, keepdim=True).clamp(min=1e-9)
         share = self.own_share * known
-        vectors = share * own + (1 - share) * self.value(pooled)
-        cosines = functional.normalize(vectors) @ functional.normalize(self.items.weight).T
-        return cosines if self.biases is None else cosines + self.biases
+        return share * own, (1 - share) * weights / weights.sum(dim=1, keepdim=True).clamp(min=1e-9)
 
 
 class SimplexLearner(Learner):

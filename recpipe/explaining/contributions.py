@@ -1,0 +1,86 @@
+"""Scores taken apart: what each film of the history brings, where a model's score is a sum over them.
+
+Item-based scores explain themselves (Sarwar et al. 2001): the films of the history that vote most are the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from recpipe.data.interactions import NEWCOMER, Histories, IntArray
+from recpipe.evaluation.ranking import NO_FILM
+from recpipe.recipe import Scorer
+from recpipe.scoring.item_weights import ItemWeights
+
+Doubles = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Contributions:
+    """score[k] = Σ values[k] + rest[k], for one user and the films asked about.
+
+    films: int32 [terms × 2], the films of the history that a term is of; `NO_FILM` in the second column unless two
+    films vote together. values: float64 [asked × terms]. rest: float64 [asked], what no film of the history brings: the
+    film's bias, and the user's own vector where there is one.
+    """
+
+    films: IntArray
+    values: Doubles
+    rest: Doubles
+
+
+def contributions(scorer: Scorer, history: Histories, films: NDArray[np.integer]) -> Contributions | None:
+    """What the films of one user's history bring to the scores of these films, which the user has not seen.
+
+    history: one row. None where the score is no sum over the history, or the model does not tell.
+    """
+    if len(history) != 1:
+        raise ValueError(f"contributions: the history of one user was wanted, {len(history)} came")
+    if isinstance(scorer, ItemWeights):
+        return _of_item_weights(scorer, history, films)
+    network = getattr(scorer, "network", None)
+    return _of_network(network, scorer, history, films) if hasattr(network, "votes") else None
+
+
+def _of_item_weights(scorer: ItemWeights, history: Histories, films: NDArray[np.integer]) -> Contributions:
+    watched = history.matrix() if scorer.half_life is None else history.recency_matrix(scorer.half_life)
+    voters, weights = watched.indices, watched.data.astype(np.float64)
+    rows = scorer.weights[voters]
+    if scorer.right is not None:
+        votes = np.asarray(rows, dtype=np.float64) @ scorer.right[:, films]
+    else:
+        votes = rows[:, films].toarray() if sparse.issparse(rows) else rows[:, films]
+    terms = [np.stack((voters, np.full(len(voters), NO_FILM)), axis=1)]
+    values = [weights[:, None] * votes]
+    if scorer.pairs is not None and scorer.pair_weights is not None:
+        weight = np.zeros(history.n_items)
+        weight[voters] = weights
+        both = weight[scorer.pairs[:, 0]] * weight[scorer.pairs[:, 1]]
+        voting = np.flatnonzero(both)
+        terms.append(scorer.pairs[voting])
+        values.append(both[voting, None] * scorer.pair_weights[voting][:, films])
+    rest = np.zeros(len(films)) if scorer.item_biases is None else scorer.item_biases[films].astype(np.float64)
+    return Contributions(np.concatenate(terms).astype(np.int32), np.concatenate(values).T, rest)
+
+
+def _of_network(network: object, scorer: object, history: Histories, films: NDArray[np.integer]) -> Contributions:
+    """Networks whose score is a sum over the history offer `votes`; users are handed in as `HistoryNetwork` does it."""
+    import torch
+
+    from recpipe.scoring.networks import device_of
+
+    device = device_of(network)  # type: ignore[arg-type]
+    row = torch.from_numpy(history.matrix().toarray()).to(device)
+    known = np.where(history.users < scorer.n_users, history.users, NEWCOMER)  # type: ignore[attr-defined]
+    users = [torch.from_numpy(known.astype(np.int64)).to(device)] if getattr(network, "knows_users", False) else []
+    with torch.no_grad():
+        votes, rest = network.votes(row, torch.from_numpy(films.astype(np.int64)).to(device), *users)  # type: ignore[attr-defined]
+    voters = np.flatnonzero(history.matrix().toarray()[0])
+    terms = np.stack((voters, np.full(len(voters), NO_FILM)), axis=1).astype(np.int32)
+    return Contributions(
+        terms, votes.cpu().numpy().astype(np.float64)[:, voters], rest.cpu().numpy().astype(np.float64)
+    )
