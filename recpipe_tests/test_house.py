@@ -30,6 +30,7 @@ BELOW = {
     "claims": {"recipe", "costs", "data", "measuring", "progress"},
     "evaluation": {"scoring", "recipe", "data"},
     "blending": {"evaluation", "scoring", "data"},
+    "search": {"claims", "costs", "data", "evaluation", "progress", "recipe", "scoring", "training"},
     "validation": {"data"},
     "warehouse": {"data", "sql_models"},
     "spark_warehouse": {"settings", "sql_models", "warehouse"},
@@ -38,19 +39,20 @@ BELOW = {
     "measuring": set(),
     "progress": set(),
     "remote": set(),
-    "settings": {"data", "models", "recipe", "blending", "remote"},
+    "settings": {"data", "models", "recipe", "blending", "remote", "search"},
     "instance": {"settings"},
     "lock": {"settings", "progress"},
     "references": {"settings"},
     "retention": {"settings", "references"},
     "lineage": {"settings", "sql_models", "versions", "models", "data"},
     "upkeep": {"lineage", "settings"},
-    "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "blending", "validation", "warehouse",
-              "spark_warehouse", "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
+    "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "blending", "search", "validation",
+              "warehouse", "spark_warehouse", "sql_models", "lineage", "settings", "measuring", "progress", "claims"},
     "showing": {"costs", "data", "evaluation", "blending", "models", "recipe", "steps", "lineage", "settings", "lock",
                 "retention", "upkeep"},
+    "showing_search": {"search"},
     "defs": {"data", "instance", "evaluation", "blending", "validation", "steps", "lineage", "settings", "progress",
-             "showing", "lock", "retention", "upkeep"},
+             "showing", "showing_search", "lock", "retention", "upkeep"},
     "cli": {"data", "defs", "instance", "settings", "showing", "lock"},
 }  # fmt: skip
 
@@ -107,7 +109,7 @@ def test_what_is_unsafe_or_hides_errors_is_nowhere(word):
 def test_loading_the_definitions_loads_nothing_heavy(tmp_path):
     code = (
         "import sys; import recpipe.defs.definitions; "
-        "print([name for name in ('torch', 'pandas', 'great_expectations', 'scipy', 'matplotlib', 'duckdb') "
+        "print([name for name in ('torch', 'pandas', 'great_expectations', 'scipy', 'matplotlib', 'duckdb', 'optuna') "
         "if name in sys.modules])"
     )
     environment = os.environ | {"RECPIPE_HOME": str(tmp_path)}

@@ -4,6 +4,7 @@ import dagster as dg
 
 from recpipe.defs.assets.data import arrival, interactions, raw, split, tables
 from recpipe.defs.assets.models import evaluation_report, leaderboard, trained_model
+from recpipe.defs.assets.searches import model_search
 from recpipe.defs.assets.submission import ensemble, ensemble_submission
 from recpipe.defs.automation import following, following_sensor
 from recpipe.defs.io import ArtifactIO
@@ -24,7 +25,7 @@ line = [
     ensemble_submission,
 ]
 defs = dg.Definitions(
-    assets=[*SOURCES, *following(line)],
+    assets=[*SOURCES, *following(line), model_search],
     asset_checks=[fresh],
     jobs=[nightly, freshness],
     schedules=[nightly_schedule(), freshness_schedule],

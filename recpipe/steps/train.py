@@ -103,7 +103,7 @@ def train(
             report=journal.report,
             validate=validator(parts.valid, settings.metric) if has_valid else None,
         )
-        with room_for(recipe, training_set, run, claims), Measured() as measured, _threads(settings.threads):
+        with room_for(recipe, training_set, run, claims), Measured() as measured, threads(settings.threads):
             scorer = recipe.fit(training_set, run)
     closing = journal.closing
     parameters = closing.get("parameters", parameter_count(scorer))
@@ -185,7 +185,7 @@ def _alone_in(folder: Path | None, journal: Journal) -> Iterator[Path | None]:
 
 
 @contextmanager
-def _threads(wanted: int | str) -> Iterator[None]:
+def threads(wanted: int | str) -> Iterator[None]:
     """So many threads for BLAS and, where the recipe uses torch, for torch too.
 
     More threads than free cores wait for each other: on two cores with one of them busy, a training took five times as
