@@ -97,7 +97,7 @@ class _Shown:
             case "start":
                 self._bar.update(self._task, description=escape(str(news["node"])))
             case "search":
-                self._until, self._left = news["until"], max(0, news["wanted"] - news["done"])
+                self._until, self._left, self._best = news["until"], max(0, news["wanted"] - news["done"]), news["best"]
                 self._bar.update(self._task, description="trials", completed=news["done"], total=news["wanted"])
                 self.out.print(f"study {escape(news['study'])}: {news['done']} trials of {news['wanted']} are there",
                                highlight=False)  # fmt: skip
@@ -113,8 +113,8 @@ class _Shown:
                 self.out.print(escape(news["what"]), highlight=False)
 
     def _end(self, news: dict[str, Any]) -> None:
-        state, score = news["state"], news["score"]
-        if state != "fail":
+        state, score, reason = news["state"], news["score"], news["reason"]
+        if state != "fail" or reason:  # without a reason it was cut short, and does not count
             self._left -= 1
             self._bar.advance(self._task)
         self._seconds.append(news["seconds"])
@@ -123,9 +123,10 @@ class _Shown:
             self._best = score
         figure = "" if score is None else f"{score:.4f}"
         word = {"complete": "[bold green]best[/bold green]" if better else "    ", "pruned": "[dim]pruned[/dim]"}
-        settings = escape(told_settings(news["settings"]))
-        self.out.print(f"{news['number'] + 1:>4} {figure:>7} {word.get(state, '[red]not done[/red]')} {settings}  "
-                       f"[dim]{news['seconds']:.1f} s[/dim]", highlight=False, soft_wrap=True)  # fmt: skip
+        failed = f"[red]failed[/red] ({escape(reason)})" if reason else "[yellow]cut short[/yellow]"
+        self.out.print(f"{news['number'] + 1:>4} {figure:>7} {word.get(state, failed)} "
+                       f"{escape(told_settings(news['settings']))}  [dim]{news['seconds']:.1f} s[/dim]",
+                       highlight=False, soft_wrap=True)  # fmt: skip
         self._tell("")
 
     def _tell(self, now: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +15,36 @@ from recpipe.evaluation import plots
 from recpipe.evaluation.pages import table
 
 if TYPE_CHECKING:
-    from recpipe.search.result import ModelSearch
+    from recpipe.search.result import ModelSearch, Tried
 
 
 def history(search: ModelSearch) -> Figure:
-    """Every trial's score in the order of the trials, the best so far as a line, the settings of now as another."""
+    """Every trial's score by its number, the best so far as a line, the settings of now as another.
+
+    Hopeless trials would leave the others a line at the top: what lies far below stands at the lower edge.
+    """
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
-    numbers = {trial.number: place for place, trial in enumerate(search.trials, start=1)}
-    places = [numbers[trial.number] for trial in search.complete]
-    scores = [trial.score for trial in search.complete]
-    axes.plot(places, scores, "o", color=plots.BLUE, label="measured")
     pruned = [trial for trial in search.trials if trial.state == "pruned"]
-    if pruned:
-        axes.plot([numbers[trial.number] for trial in pruned], [trial.score for trial in pruned], "x",
-                  color=plots.GREY, label="pruned (best epoch so far)")  # fmt: skip
-    if scores:
-        axes.step(places, np.maximum.accumulate(scores), where="post", color=plots.ORANGE,
-                  label="best so far")  # fmt: skip
+    floor = _floor([trial.score for trial in (*search.complete, *pruned)])
+    kinds = ((search.complete, "o", plots.BLUE, "measured"), (pruned, "x", plots.GREY, "pruned (best epoch so far)"))
+    for trials, mark, colour, label in kinds:
+        inside = [trial for trial in trials if trial.score >= floor]
+        below = [trial.number + 1 for trial in trials if trial.score < floor]
+        if trials:
+            axes.plot(*_points(inside), mark, color=colour, label=label)
+            axes.plot(below, [floor] * len(below), "v", color=colour, fillstyle="none")
+    if search.complete:
+        places, scores = _points(search.complete)
+        axes.step(places, np.maximum.accumulate(scores), where="post", color=plots.ORANGE, label="best so far")
     if search.default is not None:
         axes.axhline(search.default.score, color=plots.GREEN, linestyle="--", label="settings of now")
-    axes.set(title=f"Search of {search.model} on {search.split}", xlabel="trial", ylabel=f"validation {search.metric}")
+    axes.set(title=f"Search of {search.model} on {search.split}", xlabel="trial (▽: far below)",
+             ylabel=f"validation {search.metric}")  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _end_low_outliers(axes, [trial.score for trial in (*search.complete, *pruned)])
     _grid(axes, "y")
-    axes.legend(frameon=False, loc="lower right")
+    if search.trials:
+        axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
     return figure
 
 
@@ -96,13 +101,16 @@ def _pictures(search: ModelSearch) -> dict[str, str]:
     return {name: plots.data_uri(figure) for name, figure in _figures(search).items()}
 
 
-def _end_low_outliers(axes: Any, scores: list[float]) -> None:
-    """Hopeless trials leave the others a line at the top: what lies far below stands at the lower edge."""
-    if len(scores) >= 4:
-        low, high = float(np.quantile(scores, 0.25)), max(scores)
-        floor = low - 1.5 * (high - low)
-        if min(scores) < floor:
-            axes.set_ylim(bottom=floor)
+def _points(trials: Sequence[Tried]) -> tuple[list[int], list[float]]:
+    return [trial.number + 1 for trial in trials], [trial.score for trial in trials]
+
+
+def _floor(scores: list[float]) -> float:
+    """Outliers lie below it: further under the lower quartile than one and a half times the way up to the best."""
+    if len(scores) < 4:
+        return -np.inf
+    low = float(np.quantile(scores, 0.25))
+    return low - 1.5 * (max(scores) - low)
 
 
 def _grid(axes: Any, along: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 
 from recpipe.progress import tell
-from recpipe.search.study import finished
+from recpipe.search.study import FIGURES, REASON, SETTINGS, finished
 from recpipe.search.trials import REFUSALS
 
 PAUSE = 0.5
@@ -61,5 +61,6 @@ def _told(study: optuna.Study, known: set[int]) -> set[int]:
     new = [trial for trial in finished(study) if trial.number not in known]
     for trial in new:
         tell(event="trial", number=trial.number, state=trial.state.name.lower(), score=trial.value,
-             settings=trial.user_attrs["settings"], seconds=trial.user_attrs["figures"]["seconds"])  # fmt: skip
+             settings=trial.user_attrs[SETTINGS], seconds=trial.user_attrs[FIGURES]["seconds"],
+             reason=trial.user_attrs.get(REASON, ""))  # fmt: skip
     return {trial.number for trial in new}

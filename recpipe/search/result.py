@@ -159,5 +159,6 @@ def _importance(study: optuna.Study) -> dict[str, float]:
     if len(done) < ENOUGH:
         return {}
     best = max(0.1, AMONG_THE_BEST / len(done))
-    shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=best))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=best, evaluate_on_local=False)  # of the space as a whole
+    shares = get_param_importances(study, evaluator=evaluator)
     return {name: round(share, 6) for name, share in by_setting(shares).items()}

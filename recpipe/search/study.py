@@ -14,7 +14,7 @@ from typing import Any
 
 import optuna
 import sqlalchemy
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
@@ -45,7 +45,10 @@ class Studies:
     def storage(self) -> RDBStorage:
         """The data base, made where there is none. Raises `NoStorage`, which never tells the address."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with _answering(), FileLock(self.folder / "studies.lock"):  # two that make the tables at once would collide
+        with (
+            answering(ImportError),
+            FileLock(self.folder / "studies.lock"),
+        ):  # two that make the tables at once would collide
             if self.url:
                 return RDBStorage(self.url, {"pool_pre_ping": True})
             return _sqlite(self.folder / "studies.db")
@@ -54,7 +57,7 @@ class Studies:
         """A study of this name, made where there is none."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage = self.storage()
-        with _answering():
+        with answering():
             return optuna.create_study(
                 storage=storage,
                 study_name=name,
@@ -64,9 +67,35 @@ class Studies:
                 pruner=_pruner(settings),
             )
 
-    def lock(self, name: str) -> FileLock:
-        """Held by the one command that goes on with a study on this machine."""
-        return FileLock(self.folder / f"{name.replace('|', '.')}.lock")
+    @contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        """Inside, no other command on this machine goes on with the study. Raises ValueError where one does."""
+        lock = FileLock(self.folder / f"{name.replace('|', '.')}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise ValueError(
+                f"another search goes on with the study {name}; `recpipe search MODEL --show` tells how far it is"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@contextmanager
+def answering(*more: type[Exception]) -> Iterator[None]:
+    """Errors of the data base inside, and `more`, become `NoStorage`, which never tells an address or a statement."""
+    try:
+        yield
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, *more) as error:
+        what = "does not answer or cannot be used"
+        if isinstance(error, ImportError):
+            what = "needs a driver that is not installed (for PostgreSQL: pip install 'recpipe[postgres]')"
+        raise NoStorage(
+            f"the data base of the searches {what}: look at `storage` of conf/search.yaml or RECPIPE_SEARCH_STORAGE; "
+            "trials that were told before are kept"
+        ) from None
 
 
 def trials(study: optuna.Study) -> list[FrozenTrial]:
@@ -145,14 +174,3 @@ def _sqlite(path: Path) -> RDBStorage:
 
     storage.engine.dispose()  # connections made before know nothing of turns
     return storage
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, ImportError) as error:
-        raise NoStorage(
-            f"the data base of the searches does not answer or cannot be used ({type(error).__name__}): look at "
-            "`storage` of conf/search.yaml or RECPIPE_SEARCH_STORAGE; trials that were told before are kept"
-        ) from None

@@ -143,7 +143,7 @@ def _try(
 ) -> None:
     """Measure, and tell the study: also where the process is interrupted, so that nothing stays under way."""
     tell(event="trial begins", number=trial.number, settings=settings)
-    state, score, scores = TrialState.FAIL, None, list[float]()
+    state, score, scores, reason = TrialState.FAIL, None, list[float](), ""
     watch, started = _Watch(trial, circumstances), time.monotonic()
     validate = validator(question.valid, question.metric)
     try:
@@ -157,13 +157,15 @@ def _try(
     except OutOfTime:
         pass  # fails without a reason: lost, and repeated another time
     except REFUSALS as error:
-        trial.set_user_attr(REASON, f"{type(error).__name__}: {error}".splitlines()[0])
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        trial.set_user_attr(REASON, reason)
     finally:
         seconds = time.monotonic() - started
         trial.set_user_attr(FIGURES, {"seconds": round(seconds, 3), "epochs": watch.epochs, "scores": scores})
         study.tell(trial, score, state)
     told = watch.best if score is None else score
-    tell(event="trial", number=trial.number, state=state.name.lower(), score=told, settings=settings, seconds=seconds)
+    tell(event="trial", number=trial.number, state=state.name.lower(), score=told, settings=settings, seconds=seconds,
+         reason=reason)  # fmt: skip
 
 
 def _seconds_for(study: optuna.Study, trainings: int) -> float:

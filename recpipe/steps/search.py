@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import difflib
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from recpipe.evaluation.metrics import parse_metric
 from recpipe.lineage import Lineage, model_node
 from recpipe.progress import tell
+from recpipe.search.pages import changes
 from recpipe.search.processes import in_processes
 from recpipe.search.remeasuring import Remeasured, remeasured
 from recpipe.search.result import ModelSearch
 from recpipe.search.space import Space
-from recpipe.search.study import Studies, lose_dead, queue_once, repeat_lost
+from recpipe.search.study import Studies, answering, lose_dead, queue_once, repeat_lost
 from recpipe.search.trials import Circumstances, Question, try_settings
 from recpipe.search.yaml_of_model import rewritten
 from recpipe.settings import Project, SettingsError
@@ -65,7 +65,8 @@ class Searching:
         needs = lineage.upstream(model_node(self.asked.model, self.asked.split, "model_search"))
         told = {
             "data": {str(node): store.need(node.asset, node.partition).content for node in needs},
-            "recipe": [self.space.recipe.recipe_name(), lineage.recipe_code(self.asked.model)],
+            "code": lineage.recipe_code(self.asked.model, "recpipe.evaluation.evaluate"),
+            "recipe": self.space.recipe.recipe_name(),
             "space": [self.space.told(), self.space.fixed],
             "measured": [self.metric, self.seed, self.settings.seeds, self.settings.trial_seconds, run.time_budget],
         }
@@ -110,17 +111,18 @@ def search(project: Project, asked: Asked) -> ModelSearch:
     """
     searching = Searching(project, asked)
     study, settings, until = searching.study, searching.settings, searching.until()
-    with _alone(searching.studies.lock(searching.name)), threads(project.run().threads):
+    question, circumstances = searching.question(), searching.circumstances(until)
+    with answering(), searching.studies.alone(searching.name), threads(project.run().threads):
         killed = lose_dead(study)
         repeat_lost(study)
         queue_once(study, searching.space.params(searching.space.shipped), searching.space.shipped)
-        before = len(searching.found().trials)
-        tell(event="search", study=searching.name, done=before, wanted=settings.trials, killed=killed, until=until)
+        before = searching.found()
+        tell(event="search", study=searching.name, done=len(before.trials), wanted=settings.trials, killed=killed,
+             until=until, best=before.best.score if before.best else None)  # fmt: skip
         if settings.jobs > 1:
             in_processes(work, (Project(project.home, project.conf), asked, until), settings.jobs, study)
             lose_dead(study)
             repeat_lost(study)
-        question, circumstances = searching.question(), searching.circumstances(until)
         try_settings(study, question, circumstances, settings.trials, searching.turn(), settings.other_seeds)
         return searching.found(_again(searching, question, circumstances))
 
@@ -135,7 +137,7 @@ def so_far(project: Project, asked: Asked) -> ModelSearch:
 def work(project: Project, asked: Asked, until: float | None, goes_on: Any) -> None:
     """One of several processes on one study."""
     searching = Searching(project, asked)
-    with threads(project.run().threads):
+    with answering(), threads(project.run().threads):
         try_settings(
             searching.study, searching.question(), searching.circumstances(until, goes_on=goes_on),
             searching.settings.trials, searching.turn(), searching.settings.other_seeds,
@@ -152,7 +154,7 @@ def apply(project: Project, found: ModelSearch, force: bool = False) -> str:
         raise ValueError(f"nothing better to write into {found.model}.yaml: {found.verdict}{hint}")
     path = project.conf / "models" / f"{found.model}.yaml"
     before = path.read_text(encoding="utf-8")
-    changed = {name: value for name, value in found.best.settings.items() if found.shipped.get(name) != value}
+    changed = {name: value for name, (_, value) in changes(found).items()}
     after = rewritten(before, changed, _told(found))
     replace_text(path, after)
     return "".join(difflib.unified_diff(before.splitlines(True), after.splitlines(True), str(path), str(path)))
@@ -203,17 +205,3 @@ def _known_again(searching: Searching, found: ModelSearch) -> Remeasured | None:
 def _pair(searching: Searching, found: ModelSearch) -> str:
     best = found.best.settings if found.best else None
     return f"again {digest_of([found.shipped, best, searching.settings.other_seeds])[:16]}"
-
-
-@contextmanager
-def _alone(lock: FileLock) -> Iterator[None]:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise ValueError(
-            "another search goes on with this study; `recpipe search MODEL --show` tells how far it is"
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()

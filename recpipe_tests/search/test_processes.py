@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -50,6 +51,16 @@ def test_two_processes_share_the_trials_and_each_is_told_of(tmp_path):
     assert len({trial.params["alpha"] for trial in done}) == 6
     told = [each["number"] for each in news if each["event"] == "trial"]
     assert sorted(told) == [trial.number for trial in done]
+
+
+def test_a_transaction_takes_its_turn_at_its_start_so_that_what_it_read_stays_true(tmp_path):
+    storage = Studies(tmp_path).storage()
+    other = sqlite3.connect(tmp_path / "studies.db", timeout=0, isolation_level=None)
+    with storage.engine.begin(), pytest.raises(sqlite3.OperationalError, match="locked"):
+        other.execute("begin immediate")
+    other.execute("begin immediate")  # its turn now
+    other.close()
+    storage.engine.dispose()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is not of this system")

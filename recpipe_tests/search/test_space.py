@@ -48,11 +48,12 @@ def test_every_word_is_searched_or_has_a_reason_why_not():
     assert set(OF_RECIPE) - set(recipe_modules()) == set()
 
 
-def test_the_settings_of_now_are_tried_to_the_last_digit_and_widen_the_range():
-    space = Space.of(Ease(regularization=7.123456, damping=0.5, half_life=None))
+@pytest.mark.parametrize("regularization", [7.123456, 123.456, 6000.0])
+def test_the_settings_of_now_are_tried_to_the_last_digit_and_widen_the_range(regularization):
+    space = Space.of(Ease(regularization=regularization, damping=0.5, half_life=None))
     study = optuna.create_study()
     study.enqueue_trial(space.params(space.shipped))
-    assert space.suggested(study.ask()) == {"regularization": 7.123456, "damping": 0.5, "half_life": None}
+    assert space.suggested(study.ask()) == {"regularization": regularization, "damping": 0.5, "half_life": None}
 
 
 def test_drawn_numbers_have_three_digits_and_values_beside_the_range_are_drawn_too():

@@ -125,7 +125,7 @@ def test_a_space_of_settings_that_the_recipe_has_not_is_a_wrong_setting(built):
 def test_a_second_search_of_a_study_under_way_is_refused(built):
     searching = Searching(built, EASE)
     with (
-        searching.studies.lock(searching.name),
+        searching.studies.alone(searching.name),
         pytest.raises(ValueError, match=r"another search goes on .* --show` tells how far"),
     ):
         search(built, EASE)
