@@ -29,10 +29,12 @@ class Space:
         """
         found = tabled(recipe) | dict(own or {})
         fields = type(recipe).model_fields
-        unknown = sorted(set(found) - set(fields))
+        conditions = {dimension.when.setting for dimension in found.values()
+                      if dimension is not None and dimension.when is not None}  # fmt: skip
+        unknown = sorted((set(found) | conditions) - set(fields))
         if unknown:
-            raise ValueError(f"{recipe.recipe_name()} has no setting {unknown[0]!r} that could be searched; it has: "
-                             f"{', '.join(fields)}")  # fmt: skip
+            raise ValueError(f"{recipe.recipe_name()} has no setting {unknown[0]!r} to search or to depend on; it "
+                             f"has: {', '.join(fields)}")  # fmt: skip
         chosen = {name: dimension for name, dimension in found.items() if dimension is not None}
         if not chosen:
             raise ValueError(

@@ -86,6 +86,8 @@ def test_a_space_of_nothing_and_a_misspelt_setting_say_what_to_do():
         Space.of(Ease(), nothing)
     with pytest.raises(ValueError, match=r"ease has no setting 'layers'.*it has: regularization, damping"):
         Space.of(Ease(), {"layers": Range(low=1, high=3)})
+    with pytest.raises(ValueError, match=r"ease has no setting 'loss'"):
+        Space.of(Ease(), {"damping": Range(low=0.0, high=1.0, when=When(setting="loss", among=("bpr",)))})
     with pytest.raises(ValueError, match="are no range"):
         Range(low=0.0, high=1.0, log=True)
 
