@@ -86,9 +86,10 @@ class Studies:
 @contextmanager
 def answering(*more: type[Exception]) -> Iterator[None]:
     """Errors of the data base inside, and `more`, become `NoStorage`, which never tells an address or a statement."""
+    refused = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, *more)
     try:
         yield
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, *more) as error:
+    except refused as error:
         what = "does not answer or cannot be used"
         if isinstance(error, ImportError):
             what = "needs a driver that is not installed (for PostgreSQL: pip install 'recpipe[postgres]')"
