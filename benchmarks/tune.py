@@ -3,6 +3,7 @@
     python benchmarks/tune.py --data ml-100k.zip --model slim_elastic --set alpha=0.1 --set alpha=0.3 --seeds 101 102
 
 Each `--set` may name several settings (`alpha=0.1,neighbours=50`) and is one trial; without any, the YAML as it stands.
+`recpipe search` draws settings itself, on one split; this measures named ones, over several.
 The splits are 0.8/0.1/0.1 per user at random, of other seeds than those of docs/benchmarks.md, and test parts are never
 looked at. One line a trial: means over the seeds of NDCG@10 and Recall@10 on the validation part, CPU seconds, epochs.
 """

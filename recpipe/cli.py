@@ -136,6 +136,47 @@ def estimate(
 
 
 @app.command()
+def search(
+    model: Annotated[str, typer.Argument(help="a model of conf/models")],
+    trials: Annotated[int | None, typer.Option(min=1, help="in all, those of earlier calls included")] = None,
+    split: Annotated[str, typer.Option(help="whose validation part decides; the ensemble's where not given")] = "",
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="of this call; what was found until then counts")
+    ] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="processes at the same time")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="trainings a trial, whose mean counts")] = None,
+    trial_seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="of one training; its best epoch so far then counts")
+    ] = None,
+    metric: Annotated[str, typer.Option(help="what decides, ndcg@10 for instance; run.yaml's where not given")] = "",
+    show: Annotated[bool, typer.Option("--show", help="what was found so far; nothing is tried")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="write the best settings into the model's YAML")] = False,
+    force: Annotated[bool, typer.Option("--force", help="with --apply, also where they are no better")] = False,
+) -> None:
+    """Search for better settings of a model, by the validation part; the same command goes on where it was.
+
+    What is not given stands in conf/search.yaml. The settings of now are the first trial. At the end the best ones and
+    they are trained with other seeds, which tells luck from gain. Nothing is changed without --apply.
+    """
+    from recpipe.defs.searching import search_model, show_so_far
+
+    project = Project.here()
+    os.environ["DAGSTER_HOME"] = str(_dagster_home(project))
+    asked = {
+        "trials": trials,
+        "minutes": minutes,
+        "jobs": jobs,
+        "seeds": seeds,
+        "trial_seconds": trial_seconds,
+        "metric": metric or None,
+    }
+    if show:
+        show_so_far(project, model, split, asked, out)
+    else:
+        search_model(project, model, split, asked, out, apply=apply, force=force)
+
+
+@app.command()
 def recommend(
     user: Annotated[str, typer.Option(help="the user's id as in the data")],
     model: Annotated[str, typer.Option(help="one model instead of the submission's blend")] = "",

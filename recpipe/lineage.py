@@ -24,7 +24,7 @@ FULL = "full"
 UNPARTITIONED = frozenset({"raw_ratings", "raw_items", "interactions", "data_report", "ensemble", "ensemble_submission",
                            "robustness_report", "split_trust_report"})  # fmt: skip
 BY_SPLIT = frozenset({"split", "leaderboard", "comparison"})
-BY_MODEL = frozenset({"trained_model", "evaluation_report"})
+BY_MODEL = frozenset({"trained_model", "evaluation_report", "model_search"})
 """The assets of the line beside the tables of SQL, by their partitions: none, a split, a model and a split."""
 ARRIVAL = "arrival"
 ARRIVED = "arrived_ratings"
@@ -111,7 +111,7 @@ class Lineage:
                 return [Node("interactions"), Node("item_features")]
             case "split":
                 return [Node("interactions")]
-            case "trained_model":
+            case "trained_model" | "model_search":
                 first = [Node("split", split)]
                 return [*first, *self._side_data(model)]
             case "evaluation_report":
@@ -278,6 +278,8 @@ class Lineage:
                 return {"settings": digest_of(settings), "code": code_version("recpipe.steps.split")}
             case "trained_model":
                 return self._model_versions(model, split)
+            case "model_search":
+                return self._search_versions(model)
             case "evaluation_report":
                 return {"code": code_version("recpipe.steps.evaluate")}
             case "leaderboard":
@@ -338,6 +340,21 @@ class Lineage:
         splits = {f"split {split}": digest_of(self.project.split_settings(split)) for split in settings.splits}
         code = code_version("recpipe.steps.split_trust")
         return {"settings": digest_of(settings.model_dump(mode="json")), "code": code, **models, **splits}
+
+    def _search_versions(self, model: str) -> Versions:
+        """What a search starts from; how long it went on is no version."""
+        settings = self.project.model_settings(model) | {"run": self.project.run().choices}
+        own = self.project.search().spaces.get(model)
+        return {
+            "settings": digest_of(settings),
+            "space": None if own is None else digest_of({name: str(each) for name, each in own.items()}),
+            "code": self.recipe_code(model, "recpipe.steps.search"),
+        }
+
+    def recipe_code(self, model: str, *modules: str) -> str:
+        """The version of a model's recipe, of its members, and of these modules."""
+        _, module = self.project.recipe_module(model)
+        return code_version(module, *modules, *self._member_modules(self.project.model_settings(model)))
 
     def _member_modules(self, settings: Mapping[str, Any]) -> list[str]:
         """The modules of the recipes that a recipe names as its members: it imports them by these names alone."""

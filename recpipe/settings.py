@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from recpipe.data.preparing import Preparation
     from recpipe.data.splitting import Strategy
     from recpipe.recipe import Recipe
+    from recpipe.search.settings import SearchSettings
     from recpipe.studies.settings import RobustnessSettings, SplitTrustSettings, StudySettings
 
 PACKAGE = Path(__file__).parent
@@ -204,6 +205,11 @@ class Project:
         return self.home / "memory"
 
     @property
+    def searches(self) -> Path:
+        """Where the trials of searches are kept, unless conf/search.yaml names a data base."""
+        return self.home / "search"
+
+    @property
     def digests(self) -> Digests:
         """The digests of delivered files, kept in the home folder."""
         from recpipe.data.digests import Digests
@@ -296,6 +302,18 @@ class Project:
         """conf/automation.yaml; the defaults where there is none."""
         path = self.conf / "automation.yaml"
         return parse(AutomationSettings, read_yaml(path) if path.exists() else {}, path)
+
+    def search(self) -> SearchSettings:
+        """conf/search.yaml where there is one, with the environment's `RECPIPE_SEARCH_STORAGE` on top."""
+        from pydantic import SecretStr
+
+        from recpipe.search.settings import SearchSettings
+
+        path = self.conf / "search.yaml"
+        settings = parse(SearchSettings, read_yaml(path) if path.exists() else {}, path)
+        self._only_models(settings.spaces, path, "spaces")
+        storage = os.environ.get("RECPIPE_SEARCH_STORAGE")
+        return settings.model_copy(update={"storage": SecretStr(storage)}) if storage else settings
 
     def submission_models(self) -> list[str]:
         """What a build makes where nobody names models: the ensemble's members, and the baselines beside them."""

@@ -22,6 +22,9 @@ SOFT = frozenset({"leaderboard", "comparison", "robustness_report", "ensemble", 
 OPTIONAL = frozenset({"arrival"})
 """What needs one goes on with its last good version, or without, and says so."""
 
+ON_REQUEST = frozenset({"model_search"})
+"""Made when somebody asks for them, and then alone: no change, no build and no night makes them again."""
+
 ATTEMPTS = 3
 """How often automation tries to make an artifact from the same inputs, settings and code."""
 
@@ -39,10 +42,10 @@ class Due:
 def kept(lineage: Lineage) -> list[Node]:
     """Everything that stands, and what the submission needs where one was ever made; upstream first.
 
-    What was made of a model or split whose YAML is gone is not kept.
+    What was made of a model or split whose YAML is gone is not kept, nor what is made on request alone.
     """
     records = [Node(record.asset, record.partition) for record in lineage.project.store.every_record()]
-    nodes = {node for node in records if lineage.has(node)}
+    nodes = {node for node in records if node.asset not in ON_REQUEST and lineage.has(node)}
     waiting, line = [SUBMISSION] if SUBMISSION in nodes else [], set[Node]()
     while waiting:
         node = waiting.pop()

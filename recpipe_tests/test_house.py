@@ -34,6 +34,7 @@ BELOW = {
     "profiling": {"evaluation", "data"},
     "explaining": {"evaluation", "scoring", "recipe", "data"},
     "blending": {"evaluation", "scoring", "data"},
+    "search": {"claims", "costs", "data", "evaluation", "progress", "recipe", "scoring", "training"},
     "validation": {"data"},
     "warehouse": {"data", "sql_models"},
     "spark_warehouse": {"settings", "sql_models", "warehouse"},
@@ -43,7 +44,7 @@ BELOW = {
     "measuring": set(),
     "progress": set(),
     "remote": set(),
-    "settings": {"data", "models", "recipe", "blending", "studies", "remote"},
+    "settings": {"data", "models", "recipe", "blending", "studies", "search", "remote"},
     "instance": {"settings"},
     "lock": {"settings", "progress"},
     "references": {"settings"},
@@ -52,14 +53,15 @@ BELOW = {
     "upkeep": {"lineage", "settings"},
     "starting": {"models", "settings"},
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "studies", "profiling", "explaining",
-              "blending", "validation", "warehouse", "spark_warehouse", "sql_models", "lineage", "settings",
+              "blending", "search", "validation", "warehouse", "spark_warehouse", "sql_models", "lineage", "settings",
               "measuring", "progress", "claims", "costs", "probing"},
     "showing": {"costs", "data", "evaluation", "profiling", "blending", "models", "recipe", "steps", "lineage",
                 "settings", "progress", "lock", "retention", "starting", "upkeep"},
     "showing_studies": {"settings", "steps", "studies"},
     "showing_trainings": {"evaluation", "steps", "settings", "costs", "progress"},
+    "showing_search": {"search"},
     "defs": {"data", "instance", "evaluation", "profiling", "blending", "validation", "steps", "lineage", "settings",
-             "progress", "showing", "showing_studies", "lock", "retention", "tracking", "upkeep"},
+             "progress", "showing", "showing_studies", "showing_search", "lock", "retention", "tracking", "upkeep"},
     "cli": {"data", "defs", "instance", "settings", "showing", "showing_studies", "showing_trainings", "steps", "lock"},
 }  # fmt: skip
 
@@ -116,7 +118,7 @@ def test_what_is_unsafe_or_hides_errors_is_nowhere(word):
 def test_loading_the_definitions_loads_nothing_heavy(tmp_path):
     code = (
         "import sys; import recpipe.defs.definitions; "
-        "print([name for name in ('torch', 'pandas', 'great_expectations', 'scipy', 'matplotlib', 'duckdb') "
+        "print([name for name in ('torch', 'pandas', 'great_expectations', 'scipy', 'matplotlib', 'duckdb', 'optuna') "
         "if name in sys.modules])"
     )
     environment = os.environ | {"RECPIPE_HOME": str(tmp_path)}

@@ -4,6 +4,7 @@ import dagster as dg
 
 from recpipe.defs.assets.data import arrival, data_report, interactions, raw, split, tables
 from recpipe.defs.assets.models import evaluation_report, leaderboard, trained_model
+from recpipe.defs.assets.searches import model_search
 from recpipe.defs.assets.studies import comparison, robustness_report, split_trust_report
 from recpipe.defs.assets.submission import ensemble, ensemble_submission
 from recpipe.defs.automation import following, following_sensor
@@ -27,7 +28,7 @@ line = [
     ensemble,
     ensemble_submission,
 ]
-asked_for = [split_trust_report]
+asked_for = [model_search, split_trust_report]
 """What trains much by itself: made when somebody asks for it, never because something changed."""
 
 defs = dg.Definitions(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from socket import gethostname
-from typing import Protocol
+from typing import Any, Protocol
 
 import dagster as dg
 
@@ -265,19 +265,26 @@ def _has_a_member(node: Node, broken: list[Node], lineage: Lineage) -> bool:
     return not others_broken and any(model not in broken or record(model.asset, model.partition) for model in models)
 
 
-def run_step(node: Node, instance: dg.DagsterInstance, tags: Mapping[str, str] | None = None) -> str | None:
-    """Materialise one asset and partition in this process; the error's text where it failed.
+def run_step(
+    node: Node,
+    instance: dg.DagsterInstance,
+    tags: Mapping[str, str] | None = None,
+    config: Mapping[str, Any] | None = None,
+) -> str | None:
+    """Materialise one asset and partition in this process; the error's text where it failed. config: the asset's own.
 
     A run that failed although none of its steps did could not be recorded (a database that was restarted): once more.
     """
-    outcome = _executed(node, instance, tags or {})
+    outcome = _executed(node, instance, tags or {}, config)
     if not outcome.success and not any(event.is_step_failure for event in outcome.all_events):
         instance.event_log_storage.free_concurrency_slots_for_run(outcome.run_id)
-        outcome = _executed(node, instance, tags or {})
+        outcome = _executed(node, instance, tags or {}, config)
     return None if outcome.success else advised(_reason(outcome))
 
 
-def _executed(node: Node, instance: dg.DagsterInstance, tags: Mapping[str, str]) -> dg.ExecuteInProcessResult:
+def _executed(
+    node: Node, instance: dg.DagsterInstance, tags: Mapping[str, str], config: Mapping[str, Any] | None
+) -> dg.ExecuteInProcessResult:
     assets = RAW if node.asset in RAW else (node.asset,)
     register(Project.here(), instance)
     return _whole_job().execute_in_process(
@@ -290,7 +297,10 @@ def _executed(node: Node, instance: dg.DagsterInstance, tags: Mapping[str, str])
             PROCESS_TAG: this_process(),
             **tags,
         },
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            "ops": {node.asset: {"config": dict(config)}} if config else {},
+        },
     )
 
 
