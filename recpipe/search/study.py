@@ -15,9 +15,11 @@ from typing import Any
 import optuna
 import sqlalchemy
 from filelock import FileLock, Timeout
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from recpipe.processes import lives, this_process
 from recpipe.search.sampling import SeededByTrial
@@ -86,7 +88,7 @@ class Studies:
 @contextmanager
 def answering(*more: type[Exception]) -> Iterator[None]:
     """Errors of the data base inside, and `more`, become `NoStorage`, which never tells an address or a statement."""
-    refused = (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError, *more)
+    refused: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, *more)
     try:
         yield
     except refused as error:
