@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from recpipe.lock import AtWork
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.storage import Missing
+from recpipe.yaml_files import SettingsError
 
 app = typer.Typer(
     help="From movie-watching data to ten films for every user.\n\n"

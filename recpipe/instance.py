@@ -10,8 +10,9 @@ import os
 from importlib.util import find_spec
 from pathlib import Path
 
-from recpipe.settings import PACKAGE, Project, SettingsError
+from recpipe.settings import PACKAGE, Project
 from recpipe.storage import replace_text
+from recpipe.yaml_files import SettingsError
 
 POSTGRES = "RECPIPE_POSTGRES_URL"
 DRIVER = "postgresql+psycopg2://"

@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from recpipe.settings import Project, read_yaml
+from recpipe.settings import Project
 from recpipe.sql_models import SqlModel, models, sql_folder, upstream
 from recpipe.storage import Record, artifact_name, digest_of
 from recpipe.versions import code_version, declares, defaults
+from recpipe.yaml_files import read_yaml
 
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
@@ -368,7 +369,7 @@ class Lineage:
 
     def source_version(self) -> str:
         """The version of the raw data: the sample's seed and code, or the content of the files."""
-        from recpipe.settings import SAMPLE
+        from recpipe.conf_files import SAMPLE
 
         dataset = self.project.dataset()
         if dataset.source == SAMPLE:

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from recpipe.processes import lives
 from recpipe.references import gone_yaml, referred
-from recpipe.settings import Project, parse, read_yaml
+from recpipe.settings import Project
 from recpipe.storage import UNFINISHED, Store, Version, artifact_name
+from recpipe.yaml_files import parse, read_yaml
 
 HELD = timedelta(hours=1)
 """So long may a reader hold what was superseded; left over is what a process of elsewhere did not touch for so long."""

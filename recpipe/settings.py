@@ -1,149 +1,30 @@
-"""YAML and environment into typed objects; every error names the file, the key and the nearest valid key."""
+"""A project: where its data and settings lie, and each setting as a typed object, checked against what there is."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
-from zoneinfo import available_timezones
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from recpipe.conf_files import SAMPLE, AutomationSettings, DatasetSettings, RunSettings, StorageSettings
 from recpipe.storage import Store, digest_of, replace_text
+from recpipe.yaml_files import SettingsError, nearest, parse, read_yaml
 
 if TYPE_CHECKING:
     from recpipe.blending.settings import EnsembleSettings
     from recpipe.data.digests import Digests
-    from recpipe.data.preparing import Preparation
     from recpipe.data.splitting import Strategy
     from recpipe.recipe import Recipe
     from recpipe.search.settings import SearchSettings
     from recpipe.studies.settings import RobustnessSettings, SplitTrustSettings, StudySettings
 
 PACKAGE = Path(__file__).parent
-SAMPLE = "sample"
-M = TypeVar("M", bound=BaseModel)
-
-
-class SettingsError(ValueError):
-    """A setting that cannot be used: the message names file, key and what to write instead."""
-
-
-class DatasetSettings(BaseModel):
-    """conf/dataset.yaml: which data, and what of it counts."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    source: str = Field(SAMPLE, description="'sample', or the path of a folder or zip in a layout that is recognised")
-    sample_seed: int = Field(0, ge=0, description="of the generated movie world")
-    features: bool = Field(True, description="hand side tables (genres, directors, writers, years) to the recipes")
-    arrivals: str = Field("raw/arrivals", description="folder of further rating files; relative to the home folder")
-    most_volume_drop: float = Field(0.2, gt=0, le=1, description="share by which rows, users or films may fall at once")
-    preparation: dict[str, Any] = Field(default_factory=dict, description="rating threshold, k-core, repeats")
-
-    def prepared_by(self) -> Preparation:
-        """The typed preparation settings."""
-        from recpipe.data.preparing import Preparation
-
-        return Preparation(**self.preparation)
-
-
-class RunSettings(BaseModel):
-    """conf/run.yaml: the circumstances under which models are trained and compared."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    seed: int = Field(0, ge=0, description="of every random number in training")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
-    threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
-        "auto", description="of one training on the CPU; auto: half of the cores"
-    )
-    time_budget: float | None = Field(None, gt=0, description="seconds a model; its best epoch so far is then kept")
-    memory_limit: float | None = Field(
-        None, gt=0, description="GiB that all trainings at a time may take together; null: what is free"
-    )
-    metric: str = Field("ndcg@10", description="what early stopping follows and leaderboards are sorted by")
-    checkpoint_every: float = Field(60.0, ge=0, description="seconds between checkpoints of a training; 0: each epoch")
-    sql_engine: Literal["duckdb", "spark"] = Field("duckdb", description="what runs dbt_like_sql; the tables are equal")
-    spark_master: str = Field("local[2]", description="where Spark computes: local[threads], or a cluster's address")
-    workers: str | None = Field(
-        None, pattern=r"^\w+://.+", description="a Dask scheduler, tcp://host:8786, whose workers carry out builds"
-    )
-    baselines: tuple[str, ...] = Field((), description="what a build measures beside the ensemble's members")
-    trackers: tuple[Literal["tensorboard", "mlflow", "wandb"], ...] = Field(
-        (), description="where epochs go beside the artifact's own journal; each is an extra of this name"
-    )
-    mlflow_uri: str | None = Field(None, description="of MLflow's store or server; null: mlflow.db in the home folder")
-    wandb_mode: Literal["offline", "online"] = Field("offline", description="online sends to Weights & Biases")
-
-    @property
-    def memory_budget(self) -> int | None:
-        """The limit in bytes."""
-        return None if self.memory_limit is None else int(self.memory_limit * 2**30)
-
-    @property
-    def choices(self) -> dict[str, Any]:
-        """What can change a result: the version of a trained model includes it."""
-        return {"seed": self.seed, "metric": self.metric, "time_budget": self.time_budget}
-
-
-class NightlySettings(BaseModel):
-    """The part `nightly` of conf/automation.yaml."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    enabled: bool = Field(
-        True, description="whether the schedule is running when `dagster dev` starts for the first time"
-    )
-    at: str = Field("03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="time of day, HH:MM")
-    time_zone: str = Field("UTC", description="a name of the IANA data base")
-    full_refit: Literal["never", "weekly", "monthly"] = Field("monthly", description="everything anew, current or not")
-
-    @field_validator("time_zone")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        if name not in available_timezones():
-            raise ValueError(f"no time zone is called {name!r}{nearest(name, sorted(available_timezones()))}")
-        return name
-
-    @property
-    def cron(self) -> str:
-        """Minute and hour, every day."""
-        hour, minute = self.at.split(":")
-        return f"{int(minute)} {int(hour)} * * *"
-
-    def refits_on(self, day: date) -> bool:
-        """Whether everything is made anew that night: Sundays, or the first of a month."""
-        return {"never": False, "weekly": day.isoweekday() == 7, "monthly": day.day == 1}[self.full_refit]
-
-
-class AutomationSettings(BaseModel):
-    """conf/automation.yaml: what runs by itself."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    follow_changes: bool = Field(True, description="a changed file or setting reruns what it touches")
-    look_every: int = Field(15, ge=1, description="seconds between looks at the sources")
-    nightly: NightlySettings = Field(default_factory=NightlySettings, description="the nightly retrain")
-    freshest_within: float = Field(26.0, gt=0, description="hours that a stale submission may stay")
-
-
-class StorageSettings(BaseModel):
-    """conf/storage.yaml: where artifacts lie. Credentials stand in the environment, never in a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    artifacts: str = Field("", description="an address such as s3://bucket/prefix; empty: in the home folder")
-    attempts: int = Field(10, ge=1, description="of a request to S3, with growing pauses of 20 seconds at most")
-    connect_timeout: float = Field(5, gt=0, description="seconds until an attempt to reach S3 is given up")
-    read_timeout: float = Field(20, gt=0, description="seconds of silence until an attempt is given up")
 
 
 @dataclass(frozen=True)
@@ -436,50 +317,6 @@ class Project:
     @property
     def _chosen_studies(self) -> Path:
         return self.home / "studies.yaml"
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML file that holds one mapping; errors name the file and the line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"{path} is missing") from None
-    try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-    if content is None:
-        return {}
-    if not isinstance(content, dict):
-        raise SettingsError(f"{path}: a mapping of settings was wanted, a {type(content).__name__} came")
-    return content
-
-
-def parse(kind: type[M], settings: Mapping[str, Any], path: Path) -> M:
-    """Settings into their typed form; unknown keys and values out of bounds become one readable error."""
-    try:
-        return kind(**settings)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(kind, path, problem) for problem in error.errors())) from error
-
-
-def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
-    """A half-sentence that names the nearest valid words."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; there are: {', '.join(sorted(choices))}"
-
-
-def _explain(kind: type[BaseModel], path: Path, problem: Any) -> str:
-    key = ".".join(str(part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"{path}: {key}: no such setting{nearest(key, list(kind.model_fields))}"
-    if problem["type"] == "missing":
-        return f"{path}: {key}: is missing"
-    if not key:  # of several settings together
-        return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
-    return f"{path}: {key}: {problem['msg'][0].lower()}{problem['msg'][1:]}; {problem['input']!r} came"
 
 
 def _names(folder: Path) -> list[str]:

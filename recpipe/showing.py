@@ -16,10 +16,11 @@ from rich.table import Column, Table
 
 from recpipe.lineage import FULL, Lineage, Node, Standing, arrival_node, model_node
 from recpipe.lock import only_builder
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.space import told_bytes
 from recpipe.storage import VIEWS, replace_text
 from recpipe.upkeep import SUBMISSION, kept
+from recpipe.yaml_files import SettingsError
 
 if TYPE_CHECKING:
     from recpipe.data.interactions import Histories, Interactions

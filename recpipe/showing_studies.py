@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.storage import VIEWS, replace_text
+from recpipe.yaml_files import SettingsError
 
 
 def show_comparison(project: Project, out: Console, models: Sequence[str], split: str, page: Path | None) -> None:

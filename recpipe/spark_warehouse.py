@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import dataset
 
-from recpipe.settings import SettingsError
 from recpipe.sql_models import SqlError, SqlModel
 from recpipe.warehouse import SAMPLE, BrokenTest, Parameters, Tables, wanted_parameters
+from recpipe.yaml_files import SettingsError
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

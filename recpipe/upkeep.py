@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from graphlib import TopologicalSorter
 
 from recpipe.lineage import Lineage, Node, Standing
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.storage import digest_of, replace_text
+from recpipe.yaml_files import SettingsError
 
 SUBMISSION = Node("ensemble_submission")
 SOFT = frozenset({"leaderboard", "comparison", "robustness_report", "ensemble", "ensemble_submission"})

@@ -19,7 +19,7 @@ PACKAGE = Path(recpipe.__file__).parent
 ROOT = PACKAGE.parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-ANYBODY = {"storage", "processes", "space", "vocabulary", "recpipe"}
+ANYBODY = {"storage", "yaml_files", "processes", "space", "vocabulary", "recpipe"}
 BELOW = {
     "data": set(),
     "costs": {"data"},
@@ -39,22 +39,23 @@ BELOW = {
     "warehouse": {"data", "sql_models"},
     "spark_warehouse": {"settings", "sql_models", "warehouse"},
     "sql_models": {"data"},
-    "tracking": {"progress", "recipe", "settings", "training"},
+    "tracking": {"conf_files", "progress", "recipe", "settings", "training"},
     "versions": set(),
     "measuring": set(),
     "progress": set(),
     "remote": set(),
-    "settings": {"data", "models", "recipe", "blending", "studies", "search", "remote"},
+    "conf_files": {"data"},
+    "settings": {"conf_files", "data", "models", "recipe", "blending", "studies", "search", "remote"},
     "instance": {"settings"},
     "lock": {"settings", "progress"},
     "references": {"settings"},
     "retention": {"settings", "references"},
-    "lineage": {"settings", "sql_models", "versions", "models", "data"},
+    "lineage": {"conf_files", "settings", "sql_models", "versions", "models", "data"},
     "upkeep": {"lineage", "settings"},
     "starting": {"models", "settings"},
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "studies", "profiling", "explaining",
               "blending", "search", "validation", "warehouse", "spark_warehouse", "sql_models", "lineage", "settings",
-              "measuring", "progress", "claims", "costs", "probing"},
+              "conf_files", "measuring", "progress", "claims", "costs", "probing"},
     "showing": {"costs", "data", "evaluation", "profiling", "blending", "models", "recipe", "steps", "lineage",
                 "settings", "progress", "lock", "retention", "starting", "upkeep"},
     "showing_studies": {"settings", "steps", "studies"},

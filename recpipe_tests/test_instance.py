@@ -5,7 +5,7 @@ import yaml
 
 from recpipe import instance
 from recpipe.instance import POSTGRES, dagster_home
-from recpipe.settings import SettingsError
+from recpipe.yaml_files import SettingsError
 
 URL = "postgresql+psycopg2://somebody:secret-word@localhost:5432/dagster"
 

@@ -17,9 +17,10 @@ import yaml
 from recpipe import remote as remote_module
 from recpipe.lineage import Lineage, Node, Standing
 from recpipe.remote import Damaged, Remote, Unreachable
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.steps.submit import place_file, publish_file
 from recpipe.storage import RECORD, Missing, Store, VersionGone, artifact_place
+from recpipe.yaml_files import SettingsError
 from recpipe_tests.test_storage import Text, written
 
 AT_ONCE = timedelta(seconds=-1)

@@ -16,8 +16,9 @@ from recpipe.lock import only_builder
 from recpipe.processes import this_process
 from recpipe.references import referred
 from recpipe.retention import remove, waste
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.storage import unfinished
+from recpipe.yaml_files import SettingsError
 
 NOW = datetime.now(UTC)
 LATER = NOW + timedelta(days=30)

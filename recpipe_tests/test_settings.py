@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
+from recpipe.yaml_files import SettingsError
 
 
 @pytest.fixture

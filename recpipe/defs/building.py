@@ -18,9 +18,10 @@ from recpipe.defs.planner import BuildFailed, Built, Hands, OwnHands, build
 from recpipe.lineage import Lineage, Node, model_node
 from recpipe.lock import only_builder
 from recpipe.progress import duration, epoch_in_words, listening
-from recpipe.settings import Project, SettingsError, nearest
+from recpipe.settings import Project
 from recpipe.showing import show_leaderboard
 from recpipe.space import telling_of_space
+from recpipe.yaml_files import SettingsError, nearest
 
 DATA_REPORT = Node("data_report")
 

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from recpipe.defs.planner import build, run_step
 from recpipe.lineage import FULL, Lineage, Node, model_node
 from recpipe.progress import listening
-from recpipe.settings import Project, SettingsError, nearest
+from recpipe.settings import Project
 from recpipe.showing_search import show_search, told_settings
 from recpipe.space import telling_of_space
+from recpipe.yaml_files import SettingsError, nearest
 
 
 class SearchFailed(ValueError):

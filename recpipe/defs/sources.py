@@ -11,8 +11,9 @@ import dagster as dg
 
 from recpipe.defs.partitions import ARRIVALS, MODELS, SPLITS, register
 from recpipe.lineage import Lineage
-from recpipe.settings import Project, read_yaml
+from recpipe.settings import Project
 from recpipe.storage import digest_of
+from recpipe.yaml_files import read_yaml
 
 VERSION_TAG = "dagster/data_version"
 

@@ -26,7 +26,8 @@ from recpipe.defs.planner import RAW, TASK, HandsLost, end_lost_runs, run_step, 
 from recpipe.instance import dagster_home
 from recpipe.lineage import Lineage, Node, Versions
 from recpipe.progress import Listener, listening, tell
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
+from recpipe.yaml_files import SettingsError
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -9,8 +9,9 @@ from pathlib import Path
 from string import Template
 
 from recpipe.models.catalog import class_name, family, recipe_modules
-from recpipe.settings import PACKAGE, Project, SettingsError, nearest
+from recpipe.settings import PACKAGE, Project
 from recpipe.storage import replace_text
+from recpipe.yaml_files import SettingsError, nearest
 
 TEMPLATES = Path(__file__).with_name("templates")
 WORDS = re.compile(r"[a-z][a-z0-9]*(_[a-z][a-z0-9]*)*")

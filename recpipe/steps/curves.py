@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from recpipe.evaluation.curves import Curve
-from recpipe.settings import Project, SettingsError, nearest
+from recpipe.settings import Project
 from recpipe.storage import VIEWS
 from recpipe.training.journal import Journal, seconds_of
+from recpipe.yaml_files import SettingsError, nearest
 
 FORMS = (".png", ".html")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from recpipe.conf_files import SAMPLE
 from recpipe.data.parts import Parts
 from recpipe.data.preparing import prepare
 from recpipe.data.readers import RawTables, read
 from recpipe.data.sample import write_sample
-from recpipe.settings import SAMPLE, Project, SettingsError
+from recpipe.settings import Project
 from recpipe.steps.raw import read_raw
+from recpipe.yaml_files import SettingsError
 
 
 def parts_of(project: Project, split: str, source: str = "") -> Parts:

@@ -19,8 +19,9 @@ from recpipe.explaining.reasons import Reasons, places, reasons
 from recpipe.lineage import Lineage, Node, Standing
 from recpipe.progress import tell
 from recpipe.recipe import Scorer
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.steps.ensemble import film_features, stale_members, year_masker
+from recpipe.yaml_files import SettingsError
 
 ENSEMBLE = "ensemble"
 """Among the models: the blend, of the members' lists on its split."""

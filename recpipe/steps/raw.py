@@ -10,10 +10,11 @@ from typing import Any, Self
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from recpipe.conf_files import SAMPLE
 from recpipe.data.readers import RawTables, read
 from recpipe.data.readers.arrived import Form
 from recpipe.data.sample import write_sample
-from recpipe.settings import SAMPLE, Project
+from recpipe.settings import Project
 
 SIDE_TABLES = ("titles", "years", "genres", "directors", "writers")
 

@@ -6,9 +6,10 @@ import numpy as np
 
 from recpipe.data.parts import Part, Parts
 from recpipe.lineage import model_node
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.studies.robustness import Robustness
 from recpipe.studies.robustness_report import RobustnessReport
+from recpipe.yaml_files import SettingsError
 
 
 def robustness_report(project: Project) -> RobustnessReport:

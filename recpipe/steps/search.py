@@ -21,9 +21,10 @@ from recpipe.search.space import Space
 from recpipe.search.study import Studies, answering, lose_dead, queue_once, repeat_lost
 from recpipe.search.trials import Circumstances, Question, try_settings
 from recpipe.search.yaml_of_model import rewritten
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.steps.train import device, on_threads, training_set
 from recpipe.storage import digest_of, replace_text
+from recpipe.yaml_files import SettingsError
 
 OTHER_SEEDS = 1000
 """What is added to the run's seed where the best is measured again."""

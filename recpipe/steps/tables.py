@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recpipe import spark_warehouse, warehouse
+from recpipe.conf_files import RunSettings
 from recpipe.data.interactions import Interactions
 from recpipe.data.joining import counted, joined
 from recpipe.data.preparing import Prepared
 from recpipe.lineage import ARRIVED, Lineage, Node, arrival_node
-from recpipe.settings import RunSettings
 from recpipe.sql_models import SqlModel, assigned_tests, sql_folder, table_tests
 from recpipe.steps.raw import Tables
 from recpipe.warehouse import BrokenTest

@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from threadpoolctl import threadpool_limits
 
 from recpipe.claims import room_for
+from recpipe.conf_files import RunSettings
 from recpipe.data.parts import Parts
 from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.evaluate import validator
@@ -27,7 +28,7 @@ from recpipe.progress import tell
 from recpipe.recipe import Checkpoints, Recipe, Run, Scorer
 from recpipe.scoring.same_for_all import SameForAll
 from recpipe.scoring.store import read_scorer, write_scorer
-from recpipe.settings import Project, RunSettings
+from recpipe.settings import Project
 from recpipe.storage import VIEWS, Missing
 from recpipe.training.health import diagnose, diagnose_scores
 from recpipe.training.journal import Journal

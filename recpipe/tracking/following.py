@@ -11,11 +11,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from recpipe.conf_files import RunSettings
 from recpipe.progress import listening, tell
 from recpipe.recipe import Recipe
-from recpipe.settings import RunSettings, SettingsError
 from recpipe.tracking.tracker import Tracker, Training
 from recpipe.training.journal import of_stage
+from recpipe.yaml_files import SettingsError
 
 ABOUT_THE_WAY = frozenset({"event", "epoch", "epochs", "seconds_left", "node"})
 """What news of an epoch hold beside its figures."""

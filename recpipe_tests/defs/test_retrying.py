@@ -6,8 +6,8 @@ import pytest
 from recpipe.lineage import model_node
 from recpipe.models.linear.ease import Ease
 from recpipe.progress import listening
-from recpipe.settings import SettingsError
 from recpipe.storage import Store
+from recpipe.yaml_files import SettingsError
 
 EASE = model_node("ease", "holdout")
 

@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from recpipe.lineage import Node
-from recpipe.settings import SettingsError
+from recpipe.yaml_files import SettingsError
 from recpipe_tests.test_cli import run
 
 

@@ -8,7 +8,8 @@ import pytest
 from recpipe.instance import dagster_home
 from recpipe.lineage import Lineage, Node
 from recpipe.progress import listening
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
+from recpipe.yaml_files import SettingsError
 from recpipe_tests.defs.test_planner import GOALS, REPORTS, contents
 
 distributed = pytest.importorskip("distributed", reason="the extra `distributed` is not installed")

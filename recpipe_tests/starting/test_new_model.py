@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from recpipe.cli import app
-from recpipe.settings import PACKAGE, Project, SettingsError
+from recpipe.settings import PACKAGE, Project
 from recpipe.starting import new_model
 from recpipe.starting.new_model import Begun, begin_model, check_name
 from recpipe.vocabulary import VOCABULARY
+from recpipe.yaml_files import SettingsError
 
 ROOT = PACKAGE.parent
 

@@ -11,10 +11,10 @@ import pytest
 from rich.console import Console
 
 from recpipe.evaluation.curves import Curve, learning_curves, row
-from recpipe.settings import SettingsError
 from recpipe.showing_trainings import show_curves
 from recpipe.steps.curves import read_curves, write_curves
 from recpipe.storage import Missing
+from recpipe.yaml_files import SettingsError
 
 FIGURES = {"epochs": 4, "seconds": 9.5, "peak_memory_mb": 123.4, "stopped": "patience", "metric": "ndcg@10"}
 ROWS = [

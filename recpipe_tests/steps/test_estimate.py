@@ -10,12 +10,12 @@ from rich.console import Console
 
 from recpipe.claims import Wanted
 from recpipe.probing import Probe
-from recpipe.settings import SettingsError
 from recpipe.showing_trainings import show_estimates
 from recpipe.steps import estimate
 from recpipe.steps.estimate import Estimate, estimates
 from recpipe.steps.loading import parts_of
 from recpipe.training.costs import START_SECONDS
+from recpipe.yaml_files import SettingsError
 
 PROBE = Probe(correction=2.0, ranking=1e-3, users=10, films=10, seconds=0.1)
 

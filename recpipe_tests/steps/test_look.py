@@ -9,10 +9,10 @@ from recpipe.data.interactions import NEWCOMER
 from recpipe.evaluation.ranking import NO_FILM, rank
 from recpipe.explaining.looking import people
 from recpipe.explaining.reasons import PLACES, SUM
-from recpipe.settings import SettingsError
 from recpipe.steps.ensemble import film_features
 from recpipe.steps.look import Wanted, look, looked
 from recpipe.storage import Missing
+from recpipe.yaml_files import SettingsError
 
 
 def test_the_ensembles_members_are_shown_with_histories_hits_and_reasons(built):

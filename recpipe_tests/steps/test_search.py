@@ -7,9 +7,9 @@ from recpipe.data.parts import Parts
 from recpipe.lineage import Lineage, Node, Standing
 from recpipe.processes import this_process
 from recpipe.search.study import PROCESS, finished
-from recpipe.settings import SettingsError
 from recpipe.steps.search import Asked, Searching, apply, search, so_far
 from recpipe.upkeep import kept
+from recpipe.yaml_files import SettingsError
 
 EASE = Asked("ease", "holdout", trials=4)
 

@@ -10,13 +10,14 @@ from recpipe.cli import app
 from recpipe.instance import dagster_home
 from recpipe.lineage import Lineage, Node, Standing, model_node
 from recpipe.progress import listening
-from recpipe.settings import Project, SettingsError
+from recpipe.settings import Project
 from recpipe.steps.compare import comparison, duel
 from recpipe.steps.robustness import folds_of, robustness_report
 from recpipe.steps.split_trust import HIDDEN, split_trust_report
 from recpipe.storage import VIEWS, Missing
 from recpipe.studies.robustness_report import RobustnessReport
 from recpipe.studies.split_trust_report import SplitTrustReport
+from recpipe.yaml_files import SettingsError
 
 MODELS = ["ease", "popularity"]
 

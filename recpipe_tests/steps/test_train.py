@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from recpipe.claims import TooLarge
+from recpipe.conf_files import RunSettings
 from recpipe.costs import Cost
 from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.evaluate import evaluate
@@ -15,12 +16,12 @@ from recpipe.models.factors.mf import Mf
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Recipe
 from recpipe.scoring.item_weights import ItemWeights
-from recpipe.settings import RunSettings, SettingsError
 from recpipe.steps.train import TrainedModel, device, refit_epochs, train, training_set
 from recpipe.storage import Missing
 from recpipe.training.checkpoint import read, write
 from recpipe.training.journal import Journal
 from recpipe.versions import code_version
+from recpipe.yaml_files import SettingsError
 
 
 @pytest.fixture

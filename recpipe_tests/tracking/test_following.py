@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from recpipe.conf_files import RunSettings
 from recpipe.models.factors.mf import Mf
 from recpipe.progress import listening, tell
-from recpipe.settings import RunSettings, SettingsError
 from recpipe.tracking import following
 from recpipe.tracking.following import Following, check_installed, followed
 from recpipe.tracking.tracker import Training
+from recpipe.yaml_files import SettingsError
 
 TRAINING = Training("mf", "holdout", {"recipe": "mf"}, Path("nowhere"), "1")
 ROWS = [{"epoch": 1, "loss": 0.5, "valid": None}, {"epoch": 2, "loss": 0.25, "valid": 0.1}]
@@ -134,7 +135,7 @@ def test_a_tracker_that_is_not_installed_is_an_error_that_says_what_to_install(
 def test_nothing_of_a_tracker_is_imported_where_none_is_asked_for() -> None:
     code = (
         "import sys; from pathlib import Path; from recpipe.models.factors.mf import Mf; "
-        "from recpipe.settings import RunSettings; from recpipe.tracking.following import followed\n"
+        "from recpipe.conf_files import RunSettings; from recpipe.tracking.following import followed\n"
         "with followed(Mf(), 'mf', 'holdout', RunSettings(), Path('nowhere')): pass\n"
         "print([name for name in ('tensorboard', 'mlflow', 'wandb') if name in sys.modules], Path('nowhere').exists())"
     )

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from recpipe.conf_files import RunSettings
 from recpipe.models.factors.mf import Mf
 from recpipe.progress import tell
-from recpipe.settings import RunSettings
 from recpipe.tracking.following import followed
 
 EPOCHS = [
