@@ -322,13 +322,9 @@ class Lineage:
         return self.project.digests.of(DataFile(folder, name))
 
     def _model_versions(self, model: str, split: str) -> Versions:
-        from recpipe.models.catalog import class_name
-
-        name, module = self.project.recipe_module(model)
-        settings = defaults(module, class_name(name)) | self.project.model_settings(model)
         versions: Versions = {
-            "settings": digest_of(settings | {"run": self.project.run().choices}),
-            "code": code_version(module, "recpipe.steps.train", *self._member_modules(settings)),
+            "settings": self._settings_version(model),
+            "code": self.recipe_code(model, "recpipe.steps.train"),
         }
         if split == FULL:
             versions["epochs"] = str(self.best_epoch(model))
@@ -344,10 +340,9 @@ class Lineage:
 
     def _search_versions(self, model: str) -> Versions:
         """What a search starts from; how long it went on is no version."""
-        settings = self.project.model_settings(model) | {"run": self.project.run().choices}
         own = self.project.search().spaces.get(model)
         return {
-            "settings": digest_of(settings),
+            "settings": self._settings_version(model),
             "space": None if own is None else digest_of({name: str(each) for name, each in own.items()}),
             "code": self.recipe_code(model, "recpipe.steps.search"),
         }
@@ -355,7 +350,17 @@ class Lineage:
     def recipe_code(self, model: str, *modules: str) -> str:
         """The version of a model's recipe, of its members, and of these modules."""
         _, module = self.project.recipe_module(model)
-        return code_version(module, *modules, *self._member_modules(self.project.model_settings(model)))
+        return code_version(module, *modules, *self._member_modules(self._settings(model)))
+
+    def _settings_version(self, model: str) -> str:
+        """Of a model's settings, its defaults written out, and of what a run chooses."""
+        return digest_of(self._settings(model) | {"run": self.project.run().choices})
+
+    def _settings(self, model: str) -> dict[str, Any]:
+        from recpipe.models.catalog import class_name
+
+        name, module = self.project.recipe_module(model)
+        return defaults(module, class_name(name)) | self.project.model_settings(model)
 
     def _member_modules(self, settings: Mapping[str, Any]) -> list[str]:
         """The modules of the recipes that a recipe names as its members: it imports them by these names alone."""

@@ -212,6 +212,13 @@ class Project:
                 raise SettingsError(f"no model {name!r}{nearest(name, known)}")
         return list(dict.fromkeys(named))
 
+    def split_asked(self, named: str) -> str:
+        """A split by name; the ensemble's where none is named."""
+        known = self.split_names()
+        if named and named not in known:
+            raise SettingsError(f"--split: {named!r} is none{nearest(named, known)}")
+        return named or self.ensemble_split()
+
     def choose_data(self, source: str) -> None:
         """Remember which data this home folder is about: 'sample' or a path."""
         if source != SAMPLE:

@@ -200,9 +200,8 @@ def show_recommendations(project: Project, out: Console, *, user: str, model: st
         chosen = store.read("ensemble")
         scorers = {member: store.read("trained_model", f"{member}|{FULL}").scorer for member in chosen.used}
         most = max(k, project.ensemble().candidates)
-        ranking = blend(
-            {member: rank(scorer, histories, most) for member, scorer in scorers.items()}, chosen, histories, k
-        )
+        lists = {member: rank(scorer, histories, most) for member, scorer in scorers.items()}
+        ranking = blend(lists, chosen, histories, k)
     if seen:
         out.print(_films(f"watched last by {user}", histories.items[::-1][:k], films, ids, None))
     by = model or " + ".join(scorers)

@@ -16,7 +16,7 @@ from recpipe.yaml_files import SettingsError
 
 def show_comparison(project: Project, out: Console, models: Sequence[str], split: str, page: Path | None) -> None:
     """All pairs of a split where no model is named, two head to head; both also as a page."""
-    on = split or project.ensemble_split()
+    on = project.split_asked(split)
     if not models:
         show_pairs(project, out, on, page)
     elif len(models) == 2:

@@ -23,7 +23,7 @@ def show_curves(project: Project, out: Console, models: Sequence[str], split: st
     from recpipe.evaluation.curves import COLUMNS, row
     from recpipe.steps.curves import read_curves, write_curves
 
-    split = split or project.ensemble_split()
+    split = project.split_asked(split)
     curves, metric = read_curves(project, models, split)
     out.print(f"[bold]{escape(split)}[/bold], validation by {metric}", highlight=False)
     table = Table(*(Column(name, justify="left" if name in {"model", "ended by"} else "right") for name in COLUMNS),
@@ -43,7 +43,7 @@ def show_estimates(
     from recpipe.steps.estimate import estimates
     from recpipe.steps.loading import parts_of
 
-    split = split or project.ensemble_split()
+    split = project.split_asked(split)
     names = project.models_asked(models)
     with out.status("reading the data"):
         parts = parts_of(project, split, source)

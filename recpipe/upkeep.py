@@ -23,8 +23,8 @@ SOFT = frozenset({"leaderboard", "comparison", "robustness_report", "ensemble", 
 OPTIONAL = frozenset({"arrival"})
 """What needs one goes on with its last good version, or without, and says so."""
 
-ON_REQUEST = frozenset({"model_search"})
-"""Made when somebody asks for them, and then alone: no change, no build and no night makes them again."""
+ON_REQUEST = frozenset({"model_search", "split_trust_report"})
+"""What trains much by itself: made when somebody asks for it; no change, no build and no night makes it again."""
 
 ATTEMPTS = 3
 """How often automation tries to make an artifact from the same inputs, settings and code."""

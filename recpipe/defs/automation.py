@@ -13,7 +13,7 @@ import dagster as dg
 from recpipe.defs.betas import accepted
 from recpipe.lineage import Lineage, Node, Standing
 from recpipe.settings import Project
-from recpipe.upkeep import Due, due
+from recpipe.upkeep import ON_REQUEST, Due, due
 
 
 class IsDue(dg.AutomationCondition):
@@ -41,10 +41,18 @@ class IsDue(dg.AutomationCondition):
 
 
 def following(assets: Iterable[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
-    """The assets, each rerun when neither it nor what goes into it is being made, and it is due."""
+    """The assets, each rerun when neither it nor what goes into it is being made, and it is due.
+
+    Those of `ON_REQUEST` are never due, and have no condition.
+    """
     idle = ~dg.AutomationCondition.in_progress() & ~dg.AutomationCondition.any_deps_in_progress()
     when = (idle & IsDue()).with_label("nothing it needs is being made, and it is due")
-    return [asset.map_asset_specs(lambda spec: spec.replace_attributes(automation_condition=when)) for asset in assets]
+
+    def followed(spec: dg.AssetSpec) -> dg.AssetSpec:
+        asked_for = spec.key.to_user_string() in ON_REQUEST
+        return spec if asked_for else spec.replace_attributes(automation_condition=when)
+
+    return [asset.map_asset_specs(followed) for asset in assets]
 
 
 def following_sensor() -> dg.AutomationConditionSensorDefinition:

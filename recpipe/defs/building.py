@@ -21,7 +21,6 @@ from recpipe.progress import duration, epoch_in_words, listening
 from recpipe.settings import Project
 from recpipe.showing import show_leaderboard
 from recpipe.space import telling_of_space
-from recpipe.yaml_files import SettingsError, nearest
 
 DATA_REPORT = Node("data_report")
 
@@ -47,7 +46,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     arrivals = len(project.arrivals())
     data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
     out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {escape(project.address)}")
-    built, failure = _built(project, goals, out, workers or project.run().workers)
+    built, failure = carry_out(project, goals, out, workers or project.run().workers)
     board = goals[-1] if goals[-1].asset == "leaderboard" else goals[-2]
     if project.store.record(board.asset, board.partition):
         show_leaderboard(project, board.partition or "", out)
@@ -65,16 +64,16 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
 def build_aside(project: Project, goal: Node, out: Console) -> bool:
     """Make one artifact beside the line and all that it needs, with the same progress; whether it stands at the end."""
     out.print(f"[bold]{goal}[/bold]; writing to {escape(project.address)}", soft_wrap=True)
-    _, failure = _built(project, [goal], out, project.run().workers)
+    _, failure = carry_out(project, [goal], out, project.run().workers)
     if failure is not None:
         out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
     return failure is None
 
 
-def _built(
+def carry_out(
     project: Project, goals: Sequence[Node], out: Console, workers: str | None
 ) -> tuple[Built, BuildFailed | None]:
-    """Make the goals, showing how far it is, and what failed at the end."""
+    """Make the goals, showing how far it is, and what failed at the end. workers: a Dask scheduler's address."""
     started = time.monotonic()
     failure = None
     with (
@@ -82,7 +81,7 @@ def _built(
         listening(shown.hear),
         telling_of_space(project.home, "the build's history"),
         only_builder(project),  # before the instance: two that set one up at once would be in each other's way
-        _instance_answers(),
+        instance_answers(),
         dg.DagsterInstance.get() as instance,
     ):
         try:
@@ -109,9 +108,7 @@ def _hands(project: Project, instance: dg.DagsterInstance, workers: str | None) 
 
 def build_goals(project: Project, models: Sequence[str], split: str) -> list[Node]:
     """Reports of the models on the split, its leaderboard; the submission where all members are among the models."""
-    if split and split not in project.split_names():
-        raise SettingsError(f"--split: {split!r} is none{nearest(split, project.split_names())}")
-    on = split or project.ensemble_split()
+    on = project.split_asked(split)
     goals = [model_node(name, on, "evaluation_report") for name in models]
     goals.append(Node("leaderboard", on))
     if on == project.ensemble_split() and set(project.ensemble_members()) <= set(models):
@@ -124,7 +121,7 @@ class InstanceLost(OSError):
 
 
 @contextmanager
-def _instance_answers() -> Iterator[None]:
+def instance_answers() -> Iterator[None]:
     """A database that is gone becomes one sentence for people; its address is not told, a password may stand in it."""
     try:
         yield

@@ -13,7 +13,7 @@ from recpipe.defs.nightly import nightly, nightly_schedule
 from recpipe.defs.sources import SOURCES, sources_sensor
 from recpipe.defs.watch import alarm_sensor, fresh, freshness, freshness_schedule
 
-line = [
+assets = [
     raw,
     arrival,
     *tables(),
@@ -25,14 +25,13 @@ line = [
     leaderboard,
     comparison,
     robustness_report,
+    split_trust_report,
+    model_search,
     ensemble,
     ensemble_submission,
 ]
-asked_for = [model_search, split_trust_report]
-"""What trains much by itself: made when somebody asks for it, never because something changed."""
-
 defs = dg.Definitions(
-    assets=[*SOURCES, *following(line), *asked_for],
+    assets=[*SOURCES, *following(assets)],
     asset_checks=[fresh],
     jobs=[nightly, freshness],
     schedules=[nightly_schedule(), freshness_schedule],

@@ -17,7 +17,9 @@ from recpipe.settings import Project
 from recpipe.upkeep import SUBMISSION, kept
 
 FULL_REFIT = "recpipe/full_refit"
-REPORTED = frozenset({"data_report", "evaluation_report", "leaderboard"})
+SUMMARIES = frozenset({"leaderboard", "comparison", "robustness_report"})
+"""What is made of all reports that there are, and so after them."""
+REPORTED = SUMMARIES | {"data_report", "evaluation_report"}
 
 
 class Retrain(dg.Config):
@@ -51,12 +53,12 @@ def retrain(context: dg.OpExecutionContext, config: Retrain) -> None:
 
 
 def goals(project: Project) -> list[Node]:
-    """Every report, of data too, and leaderboard that stands, those of the submission's models, and the submission."""
+    """Every report that stands, of data and of studies too, those of the submission's models, and the submission."""
     split = project.ensemble_split()
     wanted = [model_node(model, split, "evaluation_report") for model in project.submission_models()]
     wanted += [node for node in kept(Lineage(project)) if node.asset in REPORTED]
     wanted += [Node("leaderboard", split), SUBMISSION]
-    return list(dict.fromkeys(sorted(wanted, key=lambda node: (node == SUBMISSION, node.asset == "leaderboard"))))
+    return list(dict.fromkeys(sorted(wanted, key=lambda node: (node == SUBMISSION, node.asset in SUMMARIES))))
 
 
 @dg.job(executor_def=dg.in_process_executor, description="Make everything that stands current, and the submission.")

@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from recpipe.defs.planner import build, run_step
+from recpipe.defs.building import carry_out, instance_answers
+from recpipe.defs.planner import run_step
 from recpipe.lineage import FULL, Lineage, Node, model_node
-from recpipe.progress import listening
+from recpipe.progress import duration, listening
 from recpipe.settings import Project
 from recpipe.showing_search import show_search, told_settings
 from recpipe.space import telling_of_space
-from recpipe.yaml_files import SettingsError, nearest
+from recpipe.yaml_files import SettingsError
 
 
 class SearchFailed(ValueError):
@@ -37,13 +38,16 @@ def search_model(
     name = (node.partition or "").rpartition("|")[2]
     needs = [need for need in Lineage(project).upstream(node) if need.asset in {"split", "item_features"}]
     config = {key: value for key, value in asked.items() if value is not None}
+    _, failure = carry_out(project, needs, out, None)
+    if failure is not None:
+        raise SearchFailed(f"search of {model} on {name}: {failure}")
     with (
         _Shown(out, asked.get("jobs") or project.search().jobs) as shown,
         listening(shown.hear),
         telling_of_space(project.home, "the search's history"),
+        instance_answers(),
         dg.DagsterInstance.get() as instance,
     ):
-        build(project, needs, instance)
         failed = run_step(node, instance, config=config)
     if failed:
         raise SearchFailed(f"search of {model} on {name}: {failed}")
@@ -63,11 +67,9 @@ def show_so_far(project: Project, model: str, split: str, asked: Mapping[str, An
 
 def _node(project: Project, model: str, split: str) -> Node:
     project.recipe(model)  # an unknown name and a wrong setting are errors before anything is made
-    if split and split not in project.split_names():
-        raise SettingsError(f"--split: {split!r} is none{nearest(split, project.split_names())}")
     if split == FULL:
         raise SettingsError(f"--split: {FULL} hides nothing to search by; take another split")
-    return model_node(model, split or project.ensemble_split(), "model_search")
+    return model_node(model, project.split_asked(split), "model_search")
 
 
 class _Shown:
@@ -93,10 +95,8 @@ class _Shown:
         self._bar.stop()
 
     def hear(self, news: dict[str, Any]) -> None:
-        """One piece of news: of the build of the split, of the search, of a training."""
+        """One piece of news: of the search, or of a training."""
         match news["event"]:
-            case "start":
-                self._bar.update(self._task, description=escape(str(news["node"])))
             case "search":
                 self._until, self._left, self._best = news["until"], max(0, news["wanted"] - news["done"]), news["best"]
                 self._bar.update(self._task, description="trials", completed=news["done"], total=news["wanted"])
@@ -142,4 +142,4 @@ class _Shown:
         left = min(bounds, default=None)
         if left is None:
             return ""
-        return f"about {left:.0f} s left" if left < 90 else f"about {left / 60:.0f} min left"
+        return f"about {duration(left)} left"

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from recpipe.evaluation.pages import page
-from recpipe.evaluation.plots import BLUE, GREEN, GREY, ORANGE, PURPLE
+from recpipe.evaluation.plots import BLUE, GREEN, GREY, ORANGE, PURPLE, grid
 
 SKY, YELLOW = "#56B4E9", "#E69F00"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, SKY, YELLOW, GREY)
@@ -100,6 +100,4 @@ def _line(axes: Axes, places: NDArray[Any], curve: Curve, colour: str, dash: str
     mark = "." if len(curve) < 40 else ""
     axes.plot(places, curve.scores, color=colour, linestyle=dash, linewidth=1.4, marker=mark, label=label)
     axes.plot(places[curve.best], curve.scores[curve.best], "*", color=colour, markersize=12)
-    axes.grid(color="#dddddd", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    grid(axes, "both")

@@ -135,15 +135,21 @@ def over_lists(items: IntArray, counts: LongArray, n_users: int) -> dict[str, fl
         raise ValueError("the lists are empty: no film is recommended to anybody")
     times = np.bincount(shown, minlength=len(counts)).astype(np.float64)
     share = times / times.sum()
-    ascending = np.sort(counts)
-    below, up_to = np.searchsorted(ascending, counts), np.searchsorted(ascending, counts, side="right")
     return {
         "coverage": float((times > 0).mean()),
         "novelty": float(share @ np.log2(n_users / np.maximum(counts, 1))),
         "popularity": float(share @ counts),
-        "popularity_percentile": float(share @ (below + up_to)) / (2 * len(counts)),
+        "popularity_percentile": float(share @ popularity_percentiles(counts)),
         "gini": gini(times),
     }
+
+
+def popularity_percentiles(counts: LongArray) -> Values:
+    """float64 [n_items], 0 to 1: the share of the films that fewer users watched, ties by half."""
+    ascending = np.sort(counts)
+    below, up_to = np.searchsorted(ascending, counts), np.searchsorted(ascending, counts, side="right")
+    percentiles: Values = (below + up_to) / (2 * len(counts))
+    return percentiles
 
 
 def gini(amounts: NDArray[np.floating]) -> float:

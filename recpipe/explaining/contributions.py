@@ -6,6 +6,7 @@ Item-based scores explain themselves (Sarwar et al. 2001): the films of the hist
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,9 @@ from recpipe.data.interactions import NEWCOMER, Histories, IntArray
 from recpipe.evaluation.ranking import NO_FILM
 from recpipe.recipe import Scorer
 from recpipe.scoring.item_weights import ItemWeights
+
+if TYPE_CHECKING:
+    from recpipe.scoring.history_network import HistoryNetwork
 
 Doubles = NDArray[np.float64]
 
@@ -42,8 +46,11 @@ def contributions(scorer: Scorer, history: Histories, films: NDArray[np.integer]
         raise ValueError(f"contributions: the history of one user was wanted, {len(history)} came")
     if isinstance(scorer, ItemWeights):
         return _of_item_weights(scorer, history, films)
-    network = getattr(scorer, "network", None)
-    return _of_network(network, scorer, history, films) if hasattr(network, "votes") else None
+    from recpipe.scoring.history_network import HistoryNetwork  # and torch with it
+
+    if isinstance(scorer, HistoryNetwork) and hasattr(scorer.network, "votes"):
+        return _of_network(scorer, history, films)
+    return None
 
 
 def _of_item_weights(scorer: ItemWeights, history: Histories, films: NDArray[np.integer]) -> Contributions:
@@ -67,19 +74,20 @@ def _of_item_weights(scorer: ItemWeights, history: Histories, films: NDArray[np.
     return Contributions(np.concatenate(terms).astype(np.int32), np.concatenate(values).T, rest)
 
 
-def _of_network(network: object, scorer: object, history: Histories, films: NDArray[np.integer]) -> Contributions:
+def _of_network(scorer: HistoryNetwork, history: Histories, films: NDArray[np.integer]) -> Contributions:
     """Networks whose score is a sum over the history offer `votes`; users are handed in as `HistoryNetwork` does it."""
     import torch
 
     from recpipe.scoring.networks import device_of
 
-    device = device_of(network)  # type: ignore[arg-type]
+    network = scorer.network
+    device = device_of(network)
     row = torch.from_numpy(history.matrix().toarray()).to(device)
-    known = np.where(history.users < scorer.n_users, history.users, NEWCOMER)  # type: ignore[attr-defined]
+    known = np.where(history.users < scorer.n_users, history.users, NEWCOMER)
     users = [torch.from_numpy(known.astype(np.int64)).to(device)] if getattr(network, "knows_users", False) else []
     with torch.no_grad():
-        votes, rest = network.votes(row, torch.from_numpy(films.astype(np.int64)).to(device), *users)  # type: ignore[attr-defined]
-    voters = np.flatnonzero(history.matrix().toarray()[0])
+        votes, rest = network.votes(row, torch.from_numpy(films.astype(np.int64)).to(device), *users)
+    voters = history.matrix().indices
     terms = np.stack((voters, np.full(len(voters), NO_FILM)), axis=1).astype(np.int32)
     return Contributions(
         terms, votes.cpu().numpy().astype(np.float64)[:, voters], rest.cpu().numpy().astype(np.float64)

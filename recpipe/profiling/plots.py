@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from recpipe.evaluation.plots import BLUE, GREEN, GREY, ORANGE
+from recpipe.evaluation.plots import BLUE, GREEN, GREY, ORANGE, grid
 from recpipe.profiling.coverage import Coverage
 from recpipe.profiling.drift import Drift
 from recpipe.profiling.long_tail import Spread
@@ -29,7 +29,7 @@ def lorenz(films: Spread, users: Spread) -> Figure:
         axes.plot(100 * np.array(spread.lorenz), color=colour, linestyle=line, label=f"{name}, Gini {spread.gini:.2f}")
     axes.set(title="Spread over films and users", xlabel="films, or users, the least busy first (%)",
              ylabel="their share of the interactions (%)")  # fmt: skip
-    _grid(axes, "both")
+    grid(axes, "both")
     axes.legend(frameon=False)
     return figure
 
@@ -62,7 +62,7 @@ def activity(drift: Drift) -> Figure:
     below.set_xticks(shown, [drift.periods[place] for place in shown], rotation=30, ha="right")
     for axes in (above, middle, below):
         axes.set_ylim(bottom=0)
-        _grid(axes, "y")
+        grid(axes, "y")
     return figure
 
 
@@ -125,7 +125,7 @@ def watch_years(years: Years) -> Figure:
     axes.set(title="Release years of what was watched", xlabel="year of the watch", ylabel="release year")
     axes.set_xticks(watched[:: -(-len(watched) // LABELS)])
     axes.margins(x=0.15)
-    _grid(axes, "y")
+    grid(axes, "y")
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return figure
 
@@ -140,10 +140,4 @@ def _bars(axes: Axes, shares: Mapping[str, float], colours: Sequence[str]) -> No
 def _shares(axes: Axes, most: float) -> None:
     axes.set_xlim(0, 1.12 * most)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    _grid(axes, "x")
-
-
-def _grid(axes: Axes, along: str) -> None:
-    axes.grid(axis=along, color="#dddddd", linewidth=0.7)  # type: ignore[arg-type]
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
+    grid(axes, "x")

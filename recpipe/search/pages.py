@@ -42,7 +42,7 @@ def history(search: ModelSearch) -> Figure:
     axes.set(title=f"Search of {search.model} on {search.split}", xlabel="trial (▽: far below)",
              ylabel=f"validation {search.metric}")  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _grid(axes, "y")
+    plots.grid(axes, "y")
     if search.trials:
         axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1), fontsize=9)
     return figure
@@ -57,7 +57,7 @@ def importance(search: ModelSearch) -> Figure:
     axes.bar_label(bars, fmt="%.0f", padding=2, fontsize=9)
     axes.set(title="What sets the best trials apart", xlabel="share (%), by PED-ANOVA")
     axes.margins(x=0.1)
-    _grid(axes, "x")
+    plots.grid(axes, "x")
     return figure
 
 
@@ -111,9 +111,3 @@ def _floor(scores: list[float]) -> float:
         return -np.inf
     low = float(np.quantile(scores, 0.25))
     return low - 1.5 * (max(scores) - low)
-
-
-def _grid(axes: Any, along: str) -> None:
-    axes.grid(axis=along, color="#dddddd", linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)

@@ -9,7 +9,7 @@ from recpipe.evaluation.curves import Curve
 from recpipe.settings import Project
 from recpipe.storage import VIEWS
 from recpipe.training.journal import Journal, seconds_of
-from recpipe.yaml_files import SettingsError, nearest
+from recpipe.yaml_files import SettingsError
 
 FORMS = (".png", ".html")
 
@@ -20,8 +20,7 @@ def read_curves(project: Project, models: Sequence[str], split: str) -> tuple[li
     `all` are those that have been trained on the split. Raises `Missing` for one that has not, `SettingsError` for
     unknown names, ValueError where models were validated by different metrics.
     """
-    if split not in project.split_names():
-        raise SettingsError(f"--split: {split!r} is none{nearest(split, project.split_names())}")
+    split = project.split_asked(split)
     curves = [_curve(project, model, split) for model in _asked(project, models, split)]
     metrics = {curve.model: curve.figures.get("metric") or project.run().metric for curve in curves if len(curve)}
     if len(set(metrics.values())) > 1:

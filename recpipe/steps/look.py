@@ -97,13 +97,13 @@ def _known_and_hidden(parts: Parts, held_out: HeldOut, rows: LongArray) -> tuple
 
 def _joined(known: Histories, others: Histories, users: LongArray) -> Histories:
     """The rows of both, one after the other, with these users."""
-    rated = known.ratings is not None and others.ratings is not None
+    ratings = [each.ratings for each in (known, others) if each.ratings is not None]
     return Histories(
         users.astype(np.int32),
         np.concatenate((known.offsets, others.offsets[1:] + known.offsets[-1])),
         np.concatenate((known.items, others.items)),
         np.concatenate((known.times, others.times)),
-        np.concatenate((known.ratings, others.ratings)) if rated else None,  # type: ignore[arg-type]
+        np.concatenate(ratings) if len(ratings) == 2 else None,
         others.n_items,
     )
 

@@ -18,7 +18,7 @@ from recpipe.evaluation.leaderboard import one_split
 from recpipe.evaluation.report import EvaluationReport
 from recpipe.storage import VIEWS
 from recpipe.studies import pictures
-from recpipe.studies.pairs import ALPHA, every_pair, not_told_apart
+from recpipe.studies.pairs import ALPHA, every_pair, not_told_apart, told_apart
 
 TABLE_FILE, PAGE = "comparison.parquet", "comparison.html"
 
@@ -60,10 +60,7 @@ class Comparison:
 
     def told_apart(self) -> NDArray[np.bool_]:
         """bool [models × models], in their order: whether the corrected p is below 5 %."""
-        apart = np.zeros((len(self.models), len(self.models)), dtype=np.bool_)
-        first, second = np.triu_indices(len(self.models), 1)
-        apart[first, second] = apart[second, first] = self.table["p"].to_numpy() < ALPHA
-        return apart
+        return told_apart(self.table["p"].to_numpy(), len(self.models))
 
     def differences(self) -> NDArray[np.float64]:
         """float64 [models × models]: mean of the row's model less mean of the column's."""

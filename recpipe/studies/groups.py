@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recpipe.data.features import UNKNOWN_YEAR, ItemFeatures
-from recpipe.data.interactions import Histories, Interactions, LongArray
-from recpipe.evaluation.metrics import Values
+from recpipe.data.interactions import Histories, Interactions
+from recpipe.evaluation.metrics import Values, popularity_percentiles
 
 DAY, YEAR = 86_400, 365.2425 * 86_400
 RECENT_YEARS = 3
@@ -38,7 +38,7 @@ def user_groups(known: Histories, train: Interactions, features: ItemFeatures | 
     begin, end = times[known.offsets[:-1]], times[known.offsets[1:] - 1]
     lately = np.where(known.lengths > 0, (train.times.max(initial=0) - end) / DAY, np.nan)
     span = np.where(known.lengths > 0, (end - begin) / DAY, np.nan)
-    taste = _mean_a_user(known, 100 * _popularity_percentile(train.item_counts())[known.items])
+    taste = _mean_a_user(known, 100 * popularity_percentiles(train.item_counts())[known.items])
     groups = [
         *quarters("films known", known.lengths.astype(float)),
         *quarters("days since the last known watch", lately),
@@ -90,14 +90,6 @@ def quarters(
         over = f"over {edges[place - 1]:.{decimals}f}" if place > used[0] else ""
         up_to = f"up to {edges[place]:.{decimals}f}" if place < used[-1] else ""
         yield Group(by, ", ".join(filter(None, (over, up_to))) or ALL, places == place)
-
-
-def _popularity_percentile(counts: LongArray) -> Values:
-    """float64 [n_items], 0 to 1: share of the films that fewer users watched, ties by half, as `over_lists` has it."""
-    ascending = np.sort(counts)
-    below, up_to = np.searchsorted(ascending, counts), np.searchsorted(ascending, counts, side="right")
-    percentile: Values = (below + up_to) / (2 * len(counts))
-    return percentile
 
 
 def _mean_a_user(known: Histories, values: Values) -> Values:

@@ -36,10 +36,7 @@ class Pairs:
 
     def told_apart(self) -> NDArray[np.bool_]:
         """bool [columns × columns]: whether the corrected p is below `ALPHA`."""
-        n_columns = int(self.second.max(initial=0)) + 1
-        apart = np.zeros((n_columns, n_columns), dtype=np.bool_)
-        apart[self.first, self.second] = apart[self.second, self.first] = self.p < ALPHA
-        return apart
+        return told_apart(self.p, int(self.second.max(initial=0)) + 1)
 
 
 def every_pair(values: Values, resamples: int = 1000, flips: int | None = None, seed: int = 0) -> Pairs:
@@ -57,6 +54,14 @@ def every_pair(values: Values, resamples: int = 1000, flips: int | None = None, 
     means = values.mean(axis=0)
     mean, low, high = np.round([means[first] - means[second], low, high], 12)  # as in `comparison.intervals`
     return Pairs(first, second, mean, low, high, holm(p))
+
+
+def told_apart(p: Values, n_models: int) -> NDArray[np.bool_]:
+    """bool [models × models]: whether p, float64 [pairs] in the order of `Pairs`, is below `ALPHA`."""
+    apart = np.zeros((n_models, n_models), dtype=np.bool_)
+    first, second = np.triu_indices(n_models, 1)
+    apart[first, second] = apart[second, first] = p < ALPHA
+    return apart
 
 
 def sign_flip_p_of_pairs(values: Values, resamples: int, seed: int = 0) -> Values:

@@ -7,6 +7,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from recpipe.lineage import Node
+
 
 @pytest.fixture
 def instance():
@@ -127,3 +129,12 @@ def test_a_full_refit_makes_everything_anew_with_the_same_bytes(built, planner, 
         name: record.content for name, record in before.items()
     }
     assert [name for name in after if after[name].version == before[name].version] == []
+
+
+def test_studies_that_stand_are_made_at_night_after_all_reports_and_before_the_submission(built, planner, instance):
+    from recpipe.defs.nightly import goals
+
+    planner.build(built, [Node("comparison", "holdout")], instance)
+    order = [node.asset for node in goals(built)]
+    reports = max(place for place, asset in enumerate(order) if asset == "evaluation_report")
+    assert reports < order.index("comparison") < order.index("ensemble_submission") == len(order) - 1

@@ -32,10 +32,19 @@ def test_a_change_does_not_begin_a_search(built, planner):
     conditions = {
         spec.key.to_user_string(): spec.automation_condition
         for spec in defs.resolve_all_asset_specs()
-        if spec.key.to_user_string() in {"model_search", "trained_model"}
+        if spec.key.to_user_string() in {"model_search", "split_trust_report", "trained_model"}
     }
     assert conditions["model_search"] is None
+    assert conditions["split_trust_report"] is None  # it trains by itself, too
     assert conditions["trained_model"] is not None
+
+
+def test_a_split_that_cannot_be_made_is_one_sentence_and_no_trace(built):
+    (built.conf / "splits" / "short.yaml").write_text("strategy: by_date\ndays: 100000\n")
+    done = run("search", "ease", "--split", "short", "--trials", "2")
+    assert done.returncode == 1
+    assert "search of ease on short: not made: split[short]" in done.stderr and "lower `days`" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_command_shows_trials_and_verdict_and_goes_on_with_show_beside_it(built, planner, console, monkeypatch):

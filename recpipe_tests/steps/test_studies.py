@@ -6,6 +6,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from recpipe import upkeep
 from recpipe.cli import app
 from recpipe.instance import dagster_home
 from recpipe.lineage import Lineage, Node, Standing, model_node
@@ -148,6 +149,7 @@ def test_the_most_trusted_split_and_its_scores_come_back_as_they_were_written(pr
     assert "laid aside before" in (project.store.folder("split_trust_report") / VIEWS / "split_trust.html").read_text()
     lineage = Lineage(project)
     assert lineage.state(node).standing is Standing.CURRENT
+    assert node not in upkeep.kept(lineage)  # or automation would call it due whenever something changed
     (project.conf / "models" / "ease.yaml").write_text("recipe: ease\nregularization: 30.0\n")
     with_splits(project, random={"strategy": "ratio_random", "seed": 5})
     assert lineage.state(node).why == ("model ease", "split random")
