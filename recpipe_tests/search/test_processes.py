@@ -24,12 +24,19 @@ def study_in(folder):
 
 
 def together(folder: Path, jobs: int, goes_on):
-    """Six trials, begun when all are there."""
+    """Six trials, of which each process has one: nobody goes on from its first before all have begun theirs."""
     study = study_in(folder)
-    (folder / f"{this_process()}.there").touch()
-    while len(list(folder.glob("*.there"))) < jobs:
-        time.sleep(0.01)
-    try_settings(study, question(), Circumstances(goes_on=goes_on), 6, FileLock(folder / "turn.lock"))
+
+    def ahead() -> bool:
+        begun = {trial.user_attrs.get(PROCESS) for trial in study.trials}
+        return this_process() in begun and len(begun) < jobs
+
+    def all_begun() -> bool:
+        while ahead():
+            time.sleep(0.05)
+        return goes_on()
+
+    try_settings(study, question(), Circumstances(goes_on=all_begun), 6, FileLock(folder / "turn.lock"))
 
 
 def killed_in_its_trial(folder: Path, goes_on):
