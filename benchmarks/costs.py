@@ -27,9 +27,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 from figures import write_between
+from generated import long_tailed
 
 from recpipe.costs import MIB, Shape
 from recpipe.data.interactions import Interactions
@@ -56,19 +56,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "sasrec, sampled, batch 256": {"loss": "sampled_softmax", "batch_size": 256},
 }
 """Models measured on generated data with other settings than their YAML's, by what the table calls them."""
-
-
-def wide(n_items: int, n_users: int = 20_000, n_events: int = 2_000_000) -> Interactions:
-    """Long-tailed on both sides: users' activity is lognormal, films' popularity falls with rank ** 0.8."""
-    random = np.random.default_rng(0)
-    activity = random.lognormal(0.0, 0.8, n_users)
-    users = random.choice(n_users, n_events, p=activity / activity.sum())
-    popularity = 1.0 / (10.0 + np.arange(n_items)) ** 0.8
-    items = random.choice(n_items, n_events, p=popularity / popularity.sum())
-    pairs = np.unique(users * np.int64(n_items) + items)
-    times = random.integers(1_000_000_000, 1_100_000_000, len(pairs))
-    ratings = random.integers(1, 6, len(pairs)).astype(np.float32)
-    return Interactions.sorted_from(pairs // n_items, pairs % n_items, times, ratings, n_users, n_items)
 
 
 def split_once(folder: Path, interactions: Callable[[], Interactions]) -> None:
@@ -220,7 +207,7 @@ def main() -> None:
     for name, path in deliveries.items():
         split_once(given.work / name, lambda path=path: prepare(read(Path(path)).ratings, Preparation()).interactions)
     for name, n_items in () if given.probes else WIDE.items():
-        split_once(given.work / name, lambda n_items=n_items: wide(n_items))
+        split_once(given.work / name, lambda n_items=n_items: long_tailed(20_000, n_items, 2_000_000))
     kept = given.work / ("probes.jsonl" if given.probes else "costs.jsonl")
     figures = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
     for model in given.models:
