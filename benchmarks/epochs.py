@@ -43,7 +43,10 @@ PEERS = {
 SEQUENTIAL = {
     "fpmc": "FPMC", "gru4rec": "GRU4Rec", "narm": "NARM", "stamp": "STAMP", "caser": "Caser", "nextitnet": "NextItNet",
     "sr_gnn": "SRGNN", "repeat_net": "RepeatNet", "sasrec": "SASRec", "bert4rec": "BERT4Rec",
+    "fpmc, one drawn film": "FPMC",
 }  # fmt: skip
+VARIANTS: dict[str, dict[str, Any]] = {"fpmc, one drawn film": {"loss": "sampled_softmax", "negatives": 1}}
+"""Settings over those of conf/models: the peer's FPMC compares a target with one drawn film and has no other loss."""
 ORDERED: dict[str, Any] = {
     "train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": 50, "benchmark_filename": None,
     "eval_args": {"split": {"LS": "valid_and_test"}, "group_by": "user", "order": "TO", "mode": "full"},
@@ -57,7 +60,9 @@ LAST: dict[str, Any] = {"strategy": "leave_one_out"}
 
 def ours(model: str, parts: Parts, epochs: int) -> Figure:
     """CPU seconds an epoch of a fit without validation."""
-    recipe = Project.here().recipe(model)
+    recipe = Project.here().recipe(model.split(",")[0])
+    if model in VARIANTS:
+        recipe = type(recipe)(**recipe.model_dump() | VARIANTS[model])
     if model not in BY_USERS and model not in SEQUENTIAL:
         recipe = type(recipe)(**recipe.model_dump() | {"batch_size": BATCH})
     with Measured() as measured:
@@ -146,7 +151,7 @@ def main() -> None:
         random, last = (strategy_from(split).split(interactions) for split in (RANDOM, LAST))
         for model in given.models:
             parts, settings = (last, ORDERED) if model in SEQUENTIAL else (random, {})
-            if model == "fpmc":  # it has no loss but the one with a drawn film
+            if SEQUENTIAL.get(model) == "FPMC":  # it has no loss but the one with a drawn film
                 settings = {name: value for name, value in ORDERED.items() if name != "train_neg_sample_args"}
             figures.once({"who": "ours", "model": model, "data": name}, partial(ours, model, parts, given.epochs))
             if given.peer_python:
