@@ -40,7 +40,8 @@ def picture(figures: Iterable[Figure], work: Path, file: Path) -> None:
         axes.set_title(axis)
     for axes in panels[-1]:
         axes.set_xlabel("size, ×")
-    drawing.suptitle("Cost of a fit (an epoch) by size; dashed: proportional, squared, cubed;\norange: worse than its mathematics")
+    dashed, orange = "dashed: proportional, squared, cubed", "orange: worse than its mathematics"
+    drawing.suptitle(f"Cost of a fit (an epoch) by size\n{dashed}; {orange}")
     canvas = FigureCanvasAgg(drawing)
     drawing.set_dpi(DOTS_PER_INCH)
     canvas.draw()

@@ -36,7 +36,7 @@ def rows(figures: list[Figure], work: Path) -> list[Row]:
 def _row(name: str, grown: list[Grown]) -> Row:
     worse = [each.work for each in grown if each.worse]
     most = max(axis.excess for each in grown for axis in each.axes.values())
-    told = f"none of {len(grown)} worse than its mathematics" + (f": {', '.join(worse)}" if worse else "")
+    told = f"nothing of {len(grown)} worse than its mathematics" + (f" (here {', '.join(worse)})" if worse else "")
     return Row(f"growth of {name} with users, films, interactions: exponent above the mathematics, the largest", most,
                unit="", bounds=((told, not worse),))  # fmt: skip
 
