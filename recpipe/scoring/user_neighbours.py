@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -13,7 +14,7 @@ from scipy import sparse
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe
-from recpipe.scoring.comparing import CELLS, Comparison
+from recpipe.scoring.comparing import CELLS, Comparison, Doubles
 from recpipe.scoring.nearest import (
     COMPARES_RATINGS,
     SIMILARITIES,
@@ -113,7 +114,7 @@ class UserNeighbours:
         """float32 [rows × training users]."""
         if isinstance(self.similarity, Comparison):
             given = self.similarity.weighed(block.matrix(), self.ratings)
-            near = self.similarity.between(given, self._weighed).astype(np.float32)
+            near = self._with_all(given).astype(np.float32)
         else:
             near = similarities(block.rating_matrix(), self.ratings, self.similarity)
         known = np.flatnonzero(block.users != NEWCOMER)
@@ -121,10 +122,10 @@ class UserNeighbours:
         return near
 
     @cached_property
-    def _weighed(self) -> sparse.csr_matrix:
-        """[n_items × training users]."""
+    def _with_all(self) -> Callable[[sparse.csr_matrix], Doubles]:
+        """Compares weighed histories with those of all training users."""
         assert isinstance(self.similarity, Comparison)
-        return self.similarity.weighed(self.ratings, self.ratings).T.tocsr()
+        return self.similarity.with_all(self.similarity.weighed(self.ratings, self.ratings).T.tocsr())
 
     def _enough(self, counts: NDArray[np.int32], weights: FloatArray) -> NDArray[np.bool_]:
         return (counts >= self.min_neighbours) & (weights > 0)
