@@ -11,16 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from recpipe.scoring.nearest import Doubles, perhaps_nearest
 from recpipe.scoring.sparse_products import RightFactor
 
-Doubles: TypeAlias = NDArray[np.float64]
 Similarity: TypeAlias = Literal["cosine", "jaccard", "asymmetric_cosine", "dot"]
 Weighting: TypeAlias = Literal["none", "tfidf", "bm25"]
 
 CELLS = 2**20
 """Similarities held at once: 8 MiB of doubles, which stay in the processor's cache."""
-_GROUPS = 4
-"""Groups of columns a neighbour, whose largest entries bound what can be among the nearest."""
 _SATURATION, _LENGTH = 1.2, 0.75
 """k1 and b of BM25, at their customary values."""
 
@@ -106,30 +104,14 @@ def nearest_of_each(
 def largest(similarities: Doubles, neighbours: int) -> sparse.csr_matrix:
     """CSR float32: the largest positive entries of a row, at most `neighbours`; of equal ones those furthest left."""
     n_rows, n_columns = similarities.shape
-    places = np.flatnonzero(similarities >= _bounds(similarities, neighbours)[:, None])
-    values, ends = similarities.ravel()[places], np.searchsorted(places, np.arange(n_rows + 1) * n_columns)
+    places, ends = perhaps_nearest(similarities, neighbours)
+    values = similarities.ravel()[places]
     kept = [start + _first_largest(values[start:stop], neighbours) for start, stop in pairwise(ends)]
     chosen = np.concatenate(kept) if kept else np.empty(0, dtype=np.int64)
     offsets = np.concatenate(([0], np.cumsum([len(row) for row in kept])))
     return sparse.csr_matrix(
         (values[chosen].astype(np.float32), places[chosen] % max(1, n_columns), offsets), shape=(n_rows, n_columns)
     )
-
-
-def _bounds(similarities: Doubles, neighbours: int) -> Doubles:
-    """[rows]: a positive number that at least `neighbours` entries of the row reach, or the smallest there is.
-
-    Columns stand in groups, and a group's largest entry is one that its row has: so the row has as many entries that
-    reach the last of the largest as there are groups with such. Few others do, where groups are many.
-    """
-    n_rows, n_columns = similarities.shape
-    n_groups = _GROUPS * neighbours
-    bounds = np.zeros(n_rows)
-    if n_columns >= 2 * n_groups:
-        size = n_columns // n_groups
-        groups = similarities[:, : size * n_groups].reshape(n_rows, size, n_groups).max(axis=1)
-        bounds = np.partition(groups, -neighbours, axis=1)[:, -neighbours]
-    return np.maximum(bounds, np.nextafter(0.0, 1.0))
 
 
 def _first_largest(values: Doubles, neighbours: int) -> NDArray[np.integer]:

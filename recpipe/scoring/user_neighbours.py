@@ -14,16 +14,18 @@ from scipy import sparse
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe
-from recpipe.scoring.comparing import CELLS, Comparison, Doubles
+from recpipe.scoring.comparing import CELLS, Comparison
 from recpipe.scoring.nearest import (
     COMPARES_RATINGS,
     SIMILARITIES,
+    Doubles,
     Sums,
     nearest_overall,
     similarities,
     sums_over_nearest,
     sums_over_nearest_overall,
 )
+from recpipe.scoring.sparse_products import RightFactor
 
 _BLOCK = 256
 
@@ -96,7 +98,7 @@ class UserNeighbours:
         rows = max(1, min(_BLOCK, CELLS // max(1, self.ratings.shape[0])))
         for start in range(0, len(users), rows):
             near = self._near(users.rows(slice(start, start + rows)))
-            scores[start : start + rows] = (nearest_overall(near, self.neighbours) @ self.ratings).toarray()
+            scores[start : start + rows] = self._votes.product(nearest_overall(near, self.neighbours))
         return scores
 
     def _sums(self, block: Histories) -> Sums:
@@ -126,6 +128,10 @@ class UserNeighbours:
         """Compares weighed histories with those of all training users."""
         assert isinstance(self.similarity, Comparison)
         return self.similarity.with_all(self.similarity.weighed(self.ratings, self.ratings).T.tocsr())
+
+    @cached_property
+    def _votes(self) -> RightFactor:
+        return RightFactor(self.ratings)
 
     def _enough(self, counts: NDArray[np.int32], weights: FloatArray) -> NDArray[np.bool_]:
         return (counts >= self.min_neighbours) & (weights > 0)
