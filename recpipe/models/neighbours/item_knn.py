@@ -69,11 +69,11 @@ class ItemKnn(Recipe):
         return Comparison(self.similarity, self.weighting, self.shrinkage, alpha)
 
     def cost(self, shape: Shape) -> Cost:
-        """Four sparse copies of the interactions in float64, three of the weights kept, and what a block of
-        similarities goes through: four matrices of doubles at once.
+        """Two sparse copies of the interactions in float64, two of the weights kept, and a block of similarities beside
+        what it is divided by.
         """
         block = min(shape.n_items**2, max(shape.n_items, CELLS))
-        kept = 3 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
-        interactions = 4 * (DOUBLE + FLOAT) * shape.n_events
+        kept = 2 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
+        interactions = 2 * (DOUBLE + FLOAT) * shape.n_events
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
-        return Cost(interactions + kept + 4 * DOUBLE * block, 1.5e-9 * pairs + 1e-8 * shape.n_items**2)
+        return Cost(int(interactions + kept + 2.5 * DOUBLE * block), 1.5e-9 * pairs + 1e-8 * shape.n_items**2)

@@ -69,11 +69,11 @@ class Rp3beta(Recipe):
         return (sparse.diags(lengths**-self.alpha) @ edges).tocsr()
 
     def cost(self, shape: Shape) -> Cost:
-        """Six sparse copies of the interactions in float64, two of the weights kept, and what a block of films goes
-        through: the walks, the same partitioned, and the masks and numbers of what is kept.
+        """Five sparse copies of the interactions in float64, two of the weights kept, and a block of walks beside what
+        of it is looked at.
         """
         block = min(shape.n_items**2, max(shape.n_items, CELLS))
         kept = 2 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
-        interactions = 6 * (DOUBLE + FLOAT) * shape.n_events
+        interactions = 5 * (DOUBLE + FLOAT) * shape.n_events
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
-        return Cost(interactions + kept + 4 * DOUBLE * block, 3e-9 * pairs + 1e-8 * shape.n_items**2)
+        return Cost(interactions + kept + 2 * DOUBLE * block, 3e-9 * pairs + 1e-8 * shape.n_items**2)
