@@ -59,20 +59,26 @@ class RightFactor:
         """CSR [parts × columns], a part being the entries from one of `entries` to the next; columns come repeatedly,
         and stand for their sum."""
         first, last = entries[0], entries[-1]
-        gathered = self._held[rows.indices[first:last]]
-        given = rows.data[first:last]
-        if self._ones and (given == 1).all():
-            values = self._enough_ones.astype(dtype, copy=False)[: gathered.nnz]
+        inner = rows.indices[first:last]
+        gathered, values = self._held[inner], rows.data[first:last].astype(dtype, copy=False)
+        if self._row_values is None:
+            values = np.repeat(values, np.diff(pairs[first : last + 1])) * gathered.data
         else:
-            values = np.repeat(given, np.diff(pairs[first : last + 1])).astype(dtype, copy=False)
-            values *= gathered.data
+            values = values * self._row_values[inner]
+            if (values == 1).all():
+                values = self._enough_ones.astype(dtype, copy=False)[: gathered.nnz]
+            else:
+                values = np.repeat(values, np.diff(pairs[first : last + 1]))
         offsets = (pairs[entries] - pairs[first]).astype(gathered.indices.dtype)
         shape = len(entries) - 1, self.matrix.shape[1]
         return sparse.csr_matrix((values, gathered.indices, offsets), shape=shape)
 
     @cached_property
-    def _ones(self) -> bool:
-        return bool((self.matrix.data == 1).all())
+    def _row_values(self) -> np.ndarray | None:
+        """The value that all entries of a row have, [inner], where that is so of every row."""
+        values, filled = np.ones(self.matrix.shape[0], dtype=self.matrix.dtype), self._lengths > 0
+        values[filled] = self.matrix.data[self.matrix.indptr[:-1][filled]]
+        return values if np.array_equal(np.repeat(values, self._lengths), self.matrix.data) else None
 
     @cached_property
     def _enough_ones(self) -> np.ndarray:
@@ -80,11 +86,11 @@ class RightFactor:
 
     @cached_property
     def _held(self) -> sparse.csr_matrix:
-        """The matrix, of whose ones as little as possible is copied."""
-        if not self._ones:
+        """The matrix, of whose values as little as possible is copied."""
+        if self._row_values is None:
             return self.matrix
-        ones = np.ones(self.matrix.nnz, dtype=np.int8)
-        return sparse.csr_matrix((ones, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
+        values = np.ones(self.matrix.nnz, dtype=np.int8)
+        return sparse.csr_matrix((values, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
 
     @cached_property
     def _lengths(self) -> np.ndarray:

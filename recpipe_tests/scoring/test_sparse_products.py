@@ -22,10 +22,15 @@ def ones(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
     return sparse.csr_matrix((np.ones_like(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
+def rows_alike(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
+    """All entries of a row have one value, of each row another."""
+    return (sparse.diags(1.0 + np.arange(matrix.shape[0])) @ ones(matrix)).tocsr()
+
+
 @pytest.mark.parametrize("pairs", [1, 7, 40, 2**18])
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("left", [ones, lambda matrix: matrix])
-@pytest.mark.parametrize("right", [ones, lambda matrix: matrix])
+@pytest.mark.parametrize("right", [ones, rows_alike, lambda matrix: matrix])
 def test_the_product_is_that_of_the_dense_matrices_however_few_pairs_are_gathered_at_once(
     monkeypatch: pytest.MonkeyPatch, pairs: int, precision: str, left, right
 ) -> None:
