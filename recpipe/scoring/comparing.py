@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-Doubles: TypeAlias = NDArray[np.float64]
+from recpipe.scoring.nearest import Doubles, perhaps_nearest
+from recpipe.scoring.sparse_products import RightFactor
+
 Similarity: TypeAlias = Literal["cosine", "jaccard", "asymmetric_cosine", "dot"]
 Weighting: TypeAlias = Literal["none", "tfidf", "bm25"]
 
-CELLS = 2**23
-"""Similarities held at once: 64 MiB of doubles."""
+CELLS = 2**20
+"""Similarities held at once: 8 MiB of doubles, which stay in the processor's cache."""
 _SATURATION, _LENGTH = 1.2, 0.75
 """k1 and b of BM25, at their customary values."""
 
@@ -55,20 +58,37 @@ class Comparison:
             rows = sparse.diags((_SATURATION + 1) / (1 + _SATURATION * length)) @ rows
         return rows.tocsr()
 
-    def between(self, rows: sparse.csr_matrix, others: sparse.csr_matrix) -> Doubles:
-        """[rows × others], of weighed rows; 0 where two share nothing. others: CSR, one column each."""
-        similarities = (rows @ others).toarray()
-        own, other = _squares(rows, axis=1)[:, None], _squares(others, axis=0)[None, :]
+    def with_all(self, others: sparse.csr_matrix) -> Callable[[sparse.csr_matrix], Doubles]:
+        """What compares weighed rows with all `others`: from CSR [rows × columns] to [rows × others], 0 where two share
+        nothing.
+
+        others: weighed rows too, but CSR [columns × others], one column each; made ready once for many calls.
+        """
+        right, others_squares = RightFactor(others), _squares(others, axis=0)
+
+        def between(rows: sparse.csr_matrix) -> Doubles:
+            similarities = right.product(rows)
+            below = self._below(_squares(rows, axis=1), others_squares, similarities)
+            np.divide(similarities, below, out=similarities)
+            return similarities
+
+        return between
+
+    def _below(self, own: Doubles, other: Doubles, products: Doubles) -> Doubles:
+        """What each product is divided by, never 0. own [rows], other [others]: sums of squares; a row without entries
+        has products of 0 alone, so that its own sum may be anything else."""
+        own, other = np.where(own > 0, own, 1.0)[:, None], np.where(other > 0, other, 1.0)[None, :]
+        if self.similarity == "dot":
+            return np.array(1.0 + self.shrinkage)
         if self.similarity == "jaccard":
-            below = own + other - similarities
-        elif self.similarity == "dot":
-            below = np.ones_like(similarities)
+            below = own + other
+            below -= products
         else:
             share = 0.5 if self.similarity == "cosine" else self.alpha
             below = own**share * other ** (1.0 - share)
-        below += self.shrinkage
-        np.divide(similarities, below, out=similarities, where=similarities > 0)
-        return similarities
+        if self.shrinkage:
+            below += self.shrinkage
+        return below
 
 
 def nearest_of_each(
@@ -84,15 +104,24 @@ def nearest_of_each(
 def largest(similarities: Doubles, neighbours: int) -> sparse.csr_matrix:
     """CSR float32: the largest positive entries of a row, at most `neighbours`; of equal ones those furthest left."""
     n_rows, n_columns = similarities.shape
-    most = min(neighbours, n_columns)
-    last = np.partition(similarities, -most, axis=1)[:, -most, None]
-    above = similarities > last
-    tied = (similarities == last) & (similarities > 0)
-    room = most - above.sum(axis=1, keepdims=True)
-    kept = above | (tied & (np.cumsum(tied, axis=1) <= room))
-    rows, columns = np.nonzero(kept)
-    values = similarities[rows, columns].astype(np.float32)
-    return sparse.csr_matrix((values, (rows, columns)), shape=(n_rows, n_columns))
+    places, ends = perhaps_nearest(similarities, neighbours)
+    values = similarities.ravel()[places]
+    kept = [start + _first_largest(values[start:stop], neighbours) for start, stop in pairwise(ends)]
+    chosen = np.concatenate(kept) if kept else np.empty(0, dtype=np.int64)
+    offsets = np.concatenate(([0], np.cumsum([len(row) for row in kept])))
+    return sparse.csr_matrix(
+        (values[chosen].astype(np.float32), places[chosen] % max(1, n_columns), offsets), shape=(n_rows, n_columns)
+    )
+
+
+def _first_largest(values: Doubles, neighbours: int) -> NDArray[np.integer]:
+    """Places of the largest, at most `neighbours`, in ascending order; of equal ones the first."""
+    if len(values) <= neighbours:
+        return np.arange(len(values))
+    last = np.partition(values, -neighbours)[-neighbours]
+    kept = values > last
+    kept[np.flatnonzero(values == last)[: neighbours - np.count_nonzero(kept)]] = True
+    return np.flatnonzero(kept)
 
 
 def _squares(matrix: sparse.csr_matrix, axis: int) -> Doubles:

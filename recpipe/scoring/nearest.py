@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
@@ -41,6 +42,8 @@ class Sums:
 CHUNK = 1024
 _CELLS = 2**20
 """Cells gathered at once: 4 MiB, which stay in the processor's cache."""
+_GROUPS = 4
+"""Groups of candidates a neighbour, whose largest entries bound what can be among the nearest."""
 
 
 def similarities(rows: sparse.csr_matrix, others: sparse.csr_matrix, measure: str) -> FloatArray:
@@ -90,10 +93,33 @@ def sums_over_nearest_overall(similarity: FloatArray, ratings: sparse.csc_matrix
 
 def nearest_overall(similarity: FloatArray, neighbours: int) -> sparse.csr_matrix:
     """The largest positive similarities of each row; what ties at the last place shares it."""
-    near = np.maximum(similarity, 0.0)
-    if near.shape[1] > neighbours:
-        _keep_nearest(near, neighbours)
-    return sparse.csr_matrix(near)
+    places, ends = perhaps_nearest(similarity, neighbours)
+    near = similarity.ravel()[places]
+    for start, stop in pairwise(ends):
+        if stop - start > neighbours:
+            _keep_nearest(near[start:stop], neighbours)
+    kept = sparse.csr_matrix((near, places % max(1, similarity.shape[1]), ends), shape=similarity.shape)
+    kept.eliminate_zeros()
+    return kept
+
+
+def perhaps_nearest(similarity: np.ndarray, neighbours: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Where the positive entries stand that can be among the largest of their row, few others among them.
+
+    similarity: C order [queries × candidates]. Gives places in it, ascending, and [queries + 1] where each row's begin.
+    Columns stand in groups, and a group's largest entry is one of the row's: so at least as many entries reach a number
+    as groups have one that does, and the last of the largest is no smaller than the last of the groups' largest.
+    """
+    n_rows, n_columns = similarity.shape
+    n_groups = _GROUPS * neighbours
+    bounds = np.zeros(n_rows, dtype=similarity.dtype)
+    if n_columns >= 2 * n_groups:
+        size = n_columns // n_groups
+        groups = similarity[:, : size * n_groups].reshape(n_rows, size, n_groups).max(axis=1)
+        bounds = np.partition(groups, -neighbours, axis=1)[:, -neighbours]
+    bounds = np.maximum(bounds, np.nextafter(bounds.dtype.type(0), bounds.dtype.type(1)))
+    places = np.flatnonzero(similarity >= bounds[:, None])
+    return places, np.searchsorted(places, np.arange(n_rows + 1) * n_columns)
 
 
 def _keep_nearest(near: FloatArray, neighbours: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Self
@@ -17,12 +18,14 @@ from recpipe.scoring.comparing import CELLS, Comparison
 from recpipe.scoring.nearest import (
     COMPARES_RATINGS,
     SIMILARITIES,
+    Doubles,
     Sums,
     nearest_overall,
     similarities,
     sums_over_nearest,
     sums_over_nearest_overall,
 )
+from recpipe.scoring.sparse_products import RightFactor
 
 _BLOCK = 256
 
@@ -95,7 +98,7 @@ class UserNeighbours:
         rows = max(1, min(_BLOCK, CELLS // max(1, self.ratings.shape[0])))
         for start in range(0, len(users), rows):
             near = self._near(users.rows(slice(start, start + rows)))
-            scores[start : start + rows] = (nearest_overall(near, self.neighbours) @ self.ratings).toarray()
+            scores[start : start + rows] = self._votes.product(nearest_overall(near, self.neighbours))
         return scores
 
     def _sums(self, block: Histories) -> Sums:
@@ -113,7 +116,7 @@ class UserNeighbours:
         """float32 [rows × training users]."""
         if isinstance(self.similarity, Comparison):
             given = self.similarity.weighed(block.matrix(), self.ratings)
-            near = self.similarity.between(given, self._weighed).astype(np.float32)
+            near = self._with_all(given).astype(np.float32)
         else:
             near = similarities(block.rating_matrix(), self.ratings, self.similarity)
         known = np.flatnonzero(block.users != NEWCOMER)
@@ -121,10 +124,14 @@ class UserNeighbours:
         return near
 
     @cached_property
-    def _weighed(self) -> sparse.csr_matrix:
-        """[n_items × training users]."""
+    def _with_all(self) -> Callable[[sparse.csr_matrix], Doubles]:
+        """Compares weighed histories with those of all training users."""
         assert isinstance(self.similarity, Comparison)
-        return self.similarity.weighed(self.ratings, self.ratings).T.tocsr()
+        return self.similarity.with_all(self.similarity.weighed(self.ratings, self.ratings).T.tocsr())
+
+    @cached_property
+    def _votes(self) -> RightFactor:
+        return RightFactor(self.ratings)
 
     def _enough(self, counts: NDArray[np.int32], weights: FloatArray) -> NDArray[np.bool_]:
         return (counts >= self.min_neighbours) & (weights > 0)

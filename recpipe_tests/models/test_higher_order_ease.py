@@ -7,10 +7,10 @@ import pytest
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
-from recpipe.models.linear import higher_order_ease
 from recpipe.models.linear.ease import Ease
 from recpipe.models.linear.higher_order_ease import HigherOrderEase, most_frequent_pairs
 from recpipe.recipe import Run
+from recpipe.training import gram
 
 
 def training_set(watched: np.ndarray) -> TrainingSet:
@@ -123,5 +123,5 @@ def test_what_only_both_films_together_tell_is_learned() -> None:
 def test_rows_in_blocks_or_all_at_once_give_the_same_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = HigherOrderEase(pairs=12, regularization=3.0)
     whole = recipe.fit(training_set(drawn()), Run()).weights
-    monkeypatch.setattr(higher_order_ease, "_ROWS", 5)
+    monkeypatch.setattr(gram, "_CELLS", 5 * 22)
     assert np.array_equal(recipe.fit(training_set(drawn()), Run()).weights, whole)

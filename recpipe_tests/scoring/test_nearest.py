@@ -8,7 +8,7 @@ from scipy import sparse
 
 from recpipe.data.interactions import Interactions
 from recpipe.scoring.item_weights import ItemWeights
-from recpipe.scoring.nearest import sums_over_nearest, sums_over_nearest_overall
+from recpipe.scoring.nearest import nearest_overall, sums_over_nearest, sums_over_nearest_overall
 
 SIMILARITY = np.array([[0.5, 0.5, 1.0, 0.5, -1.0]], dtype=np.float32)
 RATINGS = sparse.csc_matrix(np.array([[1, 0], [2, 3], [4, 0], [3, 0], [5, 5]], dtype=np.float32))
@@ -26,6 +26,21 @@ def test_overall_the_same_neighbours_serve_all_films() -> None:
     sums = sums_over_nearest_overall(SIMILARITY, RATINGS, neighbours=3)
     assert sums.weights[0] == pytest.approx([1.0 + 2 * 0.5, 0.5 * 2 / 3])
     assert sums.weighted[0] == pytest.approx([4.0 + 2 * 0.5 * (1 + 2 + 3) / 3, 0.5 * 2 / 3 * 3])
+
+
+@pytest.mark.parametrize("distinct", [3, 20, 10**6])
+@pytest.mark.parametrize("n_columns", [6, 100])
+def test_of_many_candidates_the_nearest_are_those_of_the_sorted_row_and_ties_share_the_last_places(
+    distinct: int, n_columns: int
+) -> None:
+    similarity = (np.random.default_rng(distinct).integers(-2, distinct, (30, n_columns)) / distinct).astype(np.float32)
+    similarity[0], similarity[1] = 0.5, -0.5
+    for row, kept in zip(similarity, nearest_overall(similarity, 4).toarray(), strict=True):
+        last = max(np.sort(row)[-4], 0.0)
+        above, tied = row > last, (row == last) & (row > 0)
+        share = (4 - above.sum()) / max(1, tied.sum())
+        expected = np.where(above, row, np.where(tied, row * min(1.0, share), 0.0))
+        np.testing.assert_allclose(kept, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("add_up", [sums_over_nearest, sums_over_nearest_overall])

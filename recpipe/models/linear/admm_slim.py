@@ -12,7 +12,7 @@ from recpipe.costs import BLAS, DOUBLE, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.item_weights import ItemWeights, compact
-from recpipe.training.gram import lower_inverse, mirror_lower
+from recpipe.training.gram import gram_matrix, lower_inverse, mirror_lower
 
 _MOST_ROUNDS = 1000
 
@@ -59,7 +59,7 @@ class AdmmSlim(Recipe):
         """Weights [n_items × n_items], and biases where `centred`."""
         watched = train.interactions.matrix().astype(self.precision)
         means = np.asarray(watched.mean(axis=0)).ravel()
-        gram = (watched.T @ watched).toarray()
+        gram = gram_matrix(watched)
         coupling = self.coupling * max(float(gram.diagonal().mean()), 1.0)
         if self.centred:
             gram -= train.n_users * np.outer(means, means)
@@ -70,15 +70,14 @@ class AdmmSlim(Recipe):
         return ItemWeights(compacted, (means - means @ weights).astype(np.float32) if self.centred else None)
 
     def cost(self, shape: Shape) -> Cost:
-        """The Gram matrix, sparse and dense at once; later eight dense matrices of its size: P, PG, B, C, the dual
-        variables and what a round makes between them. Time: P and 25 rounds.
+        """Eight dense matrices of the Gram matrix's size: P, PG, B, C, the dual variables and what a round makes
+        between them. Time: P and 25 rounds.
         """
         size = FLOAT if self.precision == "float32" else DOUBLE
-        cells = shape.n_items**2
         watched = BLAS + 2 * (size + FLOAT) * shape.n_events
-        memory = watched + max(size * cells + (size + FLOAT) * shape.co_watched, 8 * size * cells)
+        memory = watched + 8 * size * shape.n_items**2
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
-        return Cost(int(memory), size / FLOAT * 6e-10 * shape.n_items**3 + 3e-9 * pairs)
+        return Cost(int(memory), size / FLOAT * 6e-10 * shape.n_items**3 + 1e-9 * pairs)
 
     def _alternate(self, gram: np.ndarray, means: np.ndarray, coupling: float) -> tuple[np.ndarray, bool]:
         """C, and whether the rounds ended by tolerance. `gram` is overwritten. The dual variables are kept as Γ/ρ."""
@@ -115,7 +114,7 @@ def _inverse(gram: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
     gram[np.diag_indices_from(gram)] += diagonal
     inverse = lower_inverse(gram.T)  # symmetric: its transpose is itself, in the order that LAPACK wants
     mirror_lower(inverse)
-    return np.ascontiguousarray(inverse)
+    return inverse.T
 
 
 def _largest(values: np.ndarray) -> float:

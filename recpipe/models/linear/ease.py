@@ -12,7 +12,7 @@ from recpipe.data.interactions import FloatArray
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.item_weights import ItemWeights
-from recpipe.training.gram import damped, lower_inverse, mirror_lower
+from recpipe.training.gram import damped, lower_gram, lower_inverse, lower_tiles, whole
 
 
 class Ease(Recipe):
@@ -27,9 +27,9 @@ class Ease(Recipe):
     film; B is learned from whole histories all the same. For what comes next, the latest films tell most (leave-one-out
     on MovieLens-1M: twice the NDCG); for films hidden at random they tell no more than others, so None is the paper.
 
-    Memory: one matrix n_items² in `precision` (inverted where it stands, by Cholesky's factors: LAPACK potrf and potri)
-    and, beside it, first the sparse Gram matrix, then the float32 weights: 8 to 12 bytes · n_items² in float32, 12 to
-    20 in float64, the more pairs of films share a user; for 10,000 films about 1 and 2 GB. Time grows with n_items³.
+    Memory: one matrix n_items² in `precision`, filled from the interactions a block of films at a time, inverted where
+    it stands by Cholesky's factors (LAPACK potrf and potri), and the float32 weights, which take its place where it is
+    float32: 4 bytes · n_items² in float32, 12 in float64; for 10,000 films 0.4 and 1.2 GB. Time grows with n_items³.
     Beyond memory there is no exact way: keep films with more users (k-core in conf/dataset.yaml), or fit item_knn,
     whose weights are sparse; Steck 2019, "Markov Random Fields for Collaborative Filtering", inverts sparse blocks of
     the Gram matrix instead.
@@ -51,26 +51,28 @@ class Ease(Recipe):
         """Dense weights float32 [n_items × n_items]."""
         watched = train.interactions.matrix().astype(self.precision)
         weighted = damped(watched, np.diff(watched.indptr), self.damping)
-        gram = np.asfortranarray((watched.T @ weighted).toarray())
+        gram = lower_gram(watched, weighted)
         gram[np.diag_indices_from(gram)] += self.regularization
         return ItemWeights(_weights(lower_inverse(gram)), half_life=self.half_life)
 
     def cost(self, shape: Shape) -> Cost:
-        """The Gram matrix, sparse (a number and an index a cell) and dense at once; later the dense inverse beside the
-        float32 weights. Before it two sparse copies of the interactions. Time: n_items³, and the pairs in histories.
+        """The dense inverse, beside the float32 weights where it is float64, and three sparse copies of the
+        interactions. Time: n_items³, and the pairs in histories.
         """
         size = FLOAT if self.precision == "float32" else DOUBLE
-        cells = shape.n_items**2
-        gram = (size + FLOAT) * shape.co_watched + size * cells
-        watched = BLAS + 2 * (size + FLOAT) * shape.n_events
-        memory = watched + max(gram, (size + FLOAT) * cells)
+        watched = BLAS + 3 * (size + FLOAT) * shape.n_events
+        memory = watched + (FLOAT if size == FLOAT else DOUBLE + FLOAT) * shape.n_items**2
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
-        return Cost(int(memory), size / DOUBLE * 3e-11 * shape.n_items**3 + 3e-9 * pairs)
+        return Cost(int(memory), size / DOUBLE * 3e-11 * shape.n_items**3 + 1e-9 * pairs)
 
 
 def _weights(inverse: np.ndarray) -> FloatArray:
-    """B from P, of which the lower triangle alone is read."""
-    mirror_lower(inverse)
-    inverse /= -np.diagonal(inverse).copy()[None, :]
-    np.fill_diagonal(inverse, 0.0)
-    return np.ascontiguousarray(inverse, dtype=np.float32)
+    """B from P, of which the lower triangle alone is read; where P is float32, B takes its place."""
+    divisors = -np.diagonal(inverse)
+    weights = inverse.T if inverse.dtype == np.float32 else np.empty(inverse.shape, dtype=np.float32)
+    for rows, columns in lower_tiles(len(inverse)):
+        square = whole(inverse[rows, columns]) if rows == columns else inverse[rows, columns]
+        below, beside = square / divisors[columns], (square / divisors[rows, None]).T
+        weights[rows, columns], weights[columns, rows] = below, beside
+    np.fill_diagonal(weights, 0.0)
+    return weights

@@ -13,10 +13,7 @@ from recpipe.data.interactions import FloatArray, IntArray
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.item_weights import ItemWeights, pairs_watched
-from recpipe.training.gram import damped, lower_inverse, mirror_lower
-
-_ROWS = 512
-"""Rows of the Gram matrix that are worked out at once."""
+from recpipe.training.gram import damped, lower_gram, lower_inverse, mirror_lower
 
 
 @final
@@ -53,7 +50,7 @@ class HigherOrderEase(Recipe):
         watched = train.interactions.matrix().astype(self.precision)
         pairs = most_frequent_pairs(watched, self.pairs)
         inputs = sparse.hstack((watched, pairs_watched(watched, pairs)), format="csr")
-        gram = _gram(inputs, damped(inputs, np.diff(watched.indptr), self.damping))
+        gram = lower_gram(inputs, damped(inputs, np.diff(watched.indptr), self.damping))
         penalties = np.repeat((self.regularization, self.pair_regularization), (train.n_items, len(pairs)))
         gram[np.diag_indices_from(gram)] += penalties.astype(gram.dtype)
         inverse = lower_inverse(gram)
@@ -62,14 +59,14 @@ class HigherOrderEase(Recipe):
         return ItemWeights(weights[: train.n_items], pairs=pairs, pair_weights=weights[train.n_items :])
 
     def cost(self, shape: Shape) -> Cost:
-        """The Gram matrix of films and pairs, dense, beside the weights in float32, and a block of it sparse and dense;
-        before it the counts of pairs, sparse, and their order. Time: the matrix inverted, and the inputs' products.
+        """The Gram matrix of films and pairs, dense, beside the weights in float32; before it the counts of pairs,
+        sparse, and their order. Time: the matrix inverted, and the inputs' products.
         """
         size = FLOAT if self.precision == "float32" else DOUBLE
         n_pairs = min(self.pairs, shape.co_watched // 2)
         inputs = shape.n_items + n_pairs
         counted = (size + FLOAT + 2 * DOUBLE) * shape.co_watched
-        memory = max(counted, size * inputs**2 + FLOAT * inputs * shape.n_items) + (2 * size + FLOAT) * _ROWS * inputs
+        memory = max(counted, size * inputs**2 + FLOAT * inputs * shape.n_items)
         products = float((shape.lengths.astype(np.float64) ** 2).sum())
         seconds = size / DOUBLE * 3e-11 * inputs**3 + 3e-9 * products + 1e-7 * shape.co_watched
         return Cost(int(BLAS + 2 * (size + FLOAT) * shape.n_events + memory), seconds)
@@ -82,15 +79,6 @@ def most_frequent_pairs(watched: sparse.csr_matrix, n_pairs: int) -> IntArray:
     cells = together.tocoo()
     first = np.argsort(-cells.data, kind="stable")[:n_pairs]
     return np.stack((cells.row[first], cells.col[first]), axis=1).astype(np.int32)
-
-
-def _gram(inputs: sparse.csr_matrix, weighted: sparse.csr_matrix) -> np.ndarray:
-    """Dense, in Fortran order, a block of rows at a time."""
-    transposed = inputs.T.tocsr()
-    gram = np.empty((inputs.shape[1],) * 2, dtype=inputs.dtype, order="F")
-    for start in range(0, len(gram), _ROWS):
-        gram[start : start + _ROWS] = (transposed[start : start + _ROWS] @ weighted).toarray()
-    return gram
 
 
 def _weights(inverse: np.ndarray, pairs: IntArray, n_items: int) -> FloatArray:

@@ -13,6 +13,7 @@ from recpipe.costs import BLAS, DOUBLE, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.item_weights import ItemWeights, compact
+from recpipe.training.gram import gram_matrix
 
 _TARGETS, _ROWS = 1024, 64
 """Films solved for at once, and weights of each that are changed between two products with the Gram matrix."""
@@ -34,8 +35,8 @@ class SlimElastic(Recipe):
 
     neighbours: only so many films j, the nearest to i by cosine, may have a weight (the paper's fsSLIM); None: all.
 
-    Memory: n_items² numbers in `precision` beside the sparse Gram matrix, and later the weights, CSR where that is the
-    smaller. Time: n_items³ a sweep; there are about eight to a `tolerance` of 0.001, twice as many to a tenth of that.
+    Memory: n_items² numbers in `precision`, and the weights, CSR where that is the smaller. Time: n_items³ a
+    sweep; there are about eight to a `tolerance` of 0.001, twice as many to a tenth of that.
 
     Source: Ning and Karypis 2011, "SLIM: Sparse Linear Methods for Top-N Recommender Systems", ICDM. Departures: the
     means over users, so that settings carry over to data of another size; weights below zero can be allowed.
@@ -55,7 +56,7 @@ class SlimElastic(Recipe):
     def fit(self, train: TrainingSet, run: Run) -> ItemWeights:
         """Weights [n_items × n_items]."""
         watched = train.interactions.matrix().astype(self.precision)
-        gram = (watched.T @ watched).toarray()
+        gram = gram_matrix(watched)
         solved, unfinished = [], 0
         for start in range(0, train.n_items, _TARGETS):
             targets = np.arange(start, min(start + _TARGETS, train.n_items))
@@ -67,16 +68,16 @@ class SlimElastic(Recipe):
         return ItemWeights(compact(sparse.hstack(solved, format="csr")))
 
     def cost(self, shape: Shape) -> Cost:
-        """The Gram matrix, sparse and dense at once; later the dense one beside a block of films (five matrices of all
-        films by 1024) and the weights, a tenth of which are not zero. Time: eight sweeps of n_items³.
+        """The dense Gram matrix beside a block of films (five matrices of all films by 1024) and the weights, a tenth
+        of which are not zero. Time: eight sweeps of n_items³.
         """
         size = FLOAT if self.precision == "float32" else DOUBLE
         cells = shape.n_items**2
         block = (5 * size + 1) * shape.n_items * min(_TARGETS, shape.n_items)
         watched = BLAS + 2 * (size + FLOAT) * shape.n_events
-        memory = watched + size * cells + max((size + FLOAT) * shape.co_watched, block + 0.1 * 2 * FLOAT * cells)
+        memory = watched + size * cells + block + 0.1 * 2 * FLOAT * cells
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
-        return Cost(int(memory), size / FLOAT * 2.5e-10 * shape.n_items**3 + 3e-9 * pairs)
+        return Cost(int(memory), size / FLOAT * 2.5e-10 * shape.n_items**3 + 1e-9 * pairs)
 
     def _solve(self, gram: np.ndarray, targets: NDArray[np.integer], n_users: int) -> tuple[np.ndarray, int]:
         """Weights [n_items × targets] in `precision`, and how many targets were left unfinished."""

@@ -27,7 +27,7 @@ class ItemKnn(Recipe):
     nearest_of: "watched" keeps the `neighbours` nearest films i of each watched film j, as the paper; "scored" keeps
     the nearest j of each scored film i, as most programs do. Ties go to the lower row number. The weights are CSR
     float32 [n_items × n_items]; similarities are worked out for a block of films at a time, so memory stays at
-    12 bytes · n_items · neighbours and a few blocks of 64 MiB.
+    12 bytes · n_items · neighbours and a few blocks of 8 MiB.
 
     Source: Deshpande and Karypis 2004, "Item-Based Top-N Recommendation Algorithms", TOIS 22. Departures: the paper's
     conditional probability is asymmetric_cosine with other exponents (Aiolli 2013 has the general form); jaccard,
@@ -53,10 +53,10 @@ class ItemKnn(Recipe):
         comparison = self._comparison()
         by_film = train.interactions.matrix().T.tocsr()
         by_film = comparison.weighed(by_film, by_film)
-        watched = by_film.T.tocsr()
+        with_all = comparison.with_all(by_film.T.tocsr())
 
         def similarities(start: int, stop: int) -> Doubles:
-            found = comparison.between(by_film[start:stop], watched)
+            found = with_all(by_film[start:stop])
             found[np.arange(stop - start), np.arange(start, stop)] = 0.0  # no film is its own neighbour
             return found
 
@@ -69,11 +69,11 @@ class ItemKnn(Recipe):
         return Comparison(self.similarity, self.weighting, self.shrinkage, alpha)
 
     def cost(self, shape: Shape) -> Cost:
-        """Four sparse copies of the interactions in float64, three of the weights kept, and what a block of
-        similarities goes through: four matrices of doubles at once.
+        """Two sparse copies of the interactions in float64, two of the weights kept, and a block of similarities beside
+        what it is divided by.
         """
         block = min(shape.n_items**2, max(shape.n_items, CELLS))
-        kept = 3 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
-        interactions = 4 * (DOUBLE + FLOAT) * shape.n_events
+        kept = 2 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
+        interactions = 2 * (DOUBLE + FLOAT) * shape.n_events
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
-        return Cost(interactions + kept + 4 * DOUBLE * block, 5e-9 * pairs + 6e-8 * shape.n_items**2)
+        return Cost(int(interactions + kept + 2.5 * DOUBLE * block), 1.5e-9 * pairs + 1e-8 * shape.n_items**2)

@@ -13,6 +13,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.comparing import CELLS, Doubles, nearest_of_each
 from recpipe.scoring.item_weights import ItemWeights
+from recpipe.scoring.sparse_products import RightFactor
 
 
 @final
@@ -27,7 +28,7 @@ class Rp3beta(Recipe):
     nearest_of: "watched" keeps the `neighbours` largest of each row, after the division; "scored" those of each column,
     so that every film has as many that can bring it up. Ties go to the lower row number. The weights are CSR float32
     [n_items × n_items], worked out for a block of films at a time: 12 bytes · n_items · neighbours and a few blocks of
-    64 MiB.
+    8 MiB.
 
     Source: Paudel, Christoffel, Newell and Bernstein 2017, "Updatable, Accurate, Diverse, and Scalable Recommendations
     for Interactive Applications", TiiS 7; P3alpha is of Cooper, Lee, Radinsky and Kleinberg 2014, "Random Walks in
@@ -52,9 +53,10 @@ class Rp3beta(Recipe):
         to_films = (to_films @ sparse.diags(counts**-self.beta)).tocsr()
         back = self.nearest_of == "scored"
         first, second = (to_films.T.tocsr(), to_users.T.tocsr()) if back else (to_users, to_films)
+        right = RightFactor(second)
 
         def walks(start: int, stop: int) -> Doubles:
-            reached = (first[start:stop] @ second).toarray()
+            reached = right.product(first[start:stop])
             reached[np.arange(stop - start), np.arange(start, stop)] = 0.0
             return reached
 
@@ -67,11 +69,11 @@ class Rp3beta(Recipe):
         return (sparse.diags(lengths**-self.alpha) @ edges).tocsr()
 
     def cost(self, shape: Shape) -> Cost:
-        """Six sparse copies of the interactions in float64, two of the weights kept, and what a block of films goes
-        through: the walks, the same partitioned, and the masks and numbers of what is kept.
+        """Five sparse copies of the interactions in float64, two of the weights kept, and a block of walks beside what
+        of it is looked at.
         """
         block = min(shape.n_items**2, max(shape.n_items, CELLS))
         kept = 2 * 2 * FLOAT * shape.n_items * min(self.neighbours, shape.n_items)
-        interactions = 6 * (DOUBLE + FLOAT) * shape.n_events
+        interactions = 5 * (DOUBLE + FLOAT) * shape.n_events
         pairs = float((shape.lengths.astype(np.float64) ** 2).sum())
-        return Cost(interactions + kept + 4 * DOUBLE * block, 5e-9 * pairs + 6e-8 * shape.n_items**2)
+        return Cost(interactions + kept + 2 * DOUBLE * block, 3e-9 * pairs + 1e-8 * shape.n_items**2)

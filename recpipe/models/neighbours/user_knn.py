@@ -28,7 +28,7 @@ class UserKnn(Recipe):
 
     There is no loss, and nothing is random. Users are compared when scores are asked for, by the histories given then:
     newcomers are served, and nobody is a neighbour of themselves. Those who tie at the last place share it, so that the
-    result depends on no order. Work: sparse products of a block of users with all, at most 64 MiB of similarities.
+    result depends on no order. Work: sparse products of a block of users with all, at most 8 MiB of similarities.
 
     Source: Sarwar, Karypis, Konstan and Riedl 2000, "Analysis of Recommendation Algorithms for E-Commerce", EC, for
     counts of what neighbours bought; asymmetric_cosine is of Aiolli 2013, "Efficient Top-N Recommendation for Very
