@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import final
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from recpipe.costs import FLOAT, Cost, Shape
-from recpipe.training.autoencoding import HistoryRecipe, dense
+from recpipe.training.autoencoding import HistoryRecipe, reading
 from recpipe.training.costs import learned, ranking, users_stream
 from recpipe.training.loop import Learner
 from recpipe.training.losses import multinomial
@@ -56,12 +56,12 @@ class MultiDaeNetwork(Learner):
 
     def __init__(self, n_items: int, recipe: MultiDae) -> None:
         super().__init__()
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.layers = dense((n_items, *recipe.layers, recipe.embedding_size, *recipe.layers[::-1], n_items))
+        widths = (n_items, *recipe.layers, recipe.embedding_size, *recipe.layers[::-1], n_items)
+        self.layers = reading(widths, recipe.dropout)
 
     def scores(self, history: Tensor) -> Tensor:
         """history [rows × n_items], binary → logits [rows × n_items]; a row of zeros is served too."""
-        logits: Tensor = self.layers(self.dropout(functional.normalize(history, dim=1)))
+        logits: Tensor = self.layers(functional.normalize(history, dim=1))
         return logits
 
     def loss(self, history: Tensor, users: Tensor) -> Tensor:

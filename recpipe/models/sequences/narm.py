@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
+from recpipe.training.dropout import Dropout
 from recpipe.training.windows import (
     NextFilmLearner,
     NextFilmRecipe,
@@ -61,7 +62,7 @@ class NarmNetwork(NextFilmLearner):
         self.asking, self.asked = (nn.Linear(size, size, bias=False) for _ in range(2))
         self.direction = nn.Parameter(torch.randn(size) * size**-0.5)
         self.joining = nn.Linear(2 * size, size, bias=False)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → B c after each film [rows × length × size]."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
+from recpipe.training.dropout import Dropout
 from recpipe.training.losses import softmax_over
 from recpipe.training.windows import (
     WindowLearner,
@@ -79,7 +80,7 @@ class RepeatNetNetwork(WindowLearner):
         self.of_mode, self.of_repeats, self.of_explored = (Look(size) for _ in range(3))
         self.mode = nn.Linear(size, 2)
         self.outputs = nn.Parameter(torch.randn(n_items, 2 * size) * size**-0.5)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → h after each film [rows × length × size]."""
