@@ -47,7 +47,7 @@ class MultiDae(HistoryRecipe):
         parameters = self.parameter_count(shape)
         rows = min(self.batch_size, shape.n_users)
         step = FLOAT * rows * (24 * shape.n_items + 8 * sum(self.layers))
-        seconds = shape.n_users * 1.2e-10 * parameters + shape.n_users / max(1, rows) * 1e-9 * parameters
+        seconds = shape.n_users * 7e-11 * parameters + shape.n_users / max(1, rows) * 1e-9 * parameters
         return learned(parameters, step, ranking(shape, 5), users_stream(shape), seconds)
 
 

@@ -17,6 +17,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.training.dropout import Dropout
 from recpipe.training.losses import bpr, softmax_over
 from recpipe.training.negatives import popularity_weights
+from recpipe.training.recurrence import recurrent
 from recpipe.training.sampled_losses import bpr_max, top1, top1_max
 from recpipe.training.windows import StateLearner, WindowRecipe, film_vectors, from_the_first_film
 
@@ -74,7 +75,9 @@ class Gru4recNetwork(StateLearner):
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → the state after each film [rows × length × size]."""
-        states = from_the_first_film(films, self.n_items, lambda moved: self.gru(self.dropout(self.items(moved)))[0])
+        states = from_the_first_film(
+            films, self.n_items, lambda moved: recurrent(self.gru, self.dropout(self.items(moved)))
+        )
         dropped: Tensor = self.dropout(states)
         return dropped
 

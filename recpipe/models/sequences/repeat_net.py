@@ -15,6 +15,7 @@ from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
 from recpipe.training.dropout import Dropout
 from recpipe.training.losses import softmax_over
+from recpipe.training.recurrence import recurrent
 from recpipe.training.windows import (
     WindowLearner,
     WindowRecipe,
@@ -84,7 +85,9 @@ class RepeatNetNetwork(WindowLearner):
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → h after each film [rows × length × size]."""
-        states = from_the_first_film(films, self.n_items, lambda moved: self.gru(self.dropout(self.items(moved)))[0])
+        states = from_the_first_film(
+            films, self.n_items, lambda moved: recurrent(self.gru, self.dropout(self.items(moved)))
+        )
         dropped: Tensor = self.dropout(states)
         return dropped
 
