@@ -31,7 +31,7 @@ def recurrent(gru: nn.GRU, inputs: Tensor) -> Tensor:
 class _Layer(torch.autograd.Function):
     """r = σ(W_r x + b_r + U_r h + c_r), z likewise, n = tanh(W_n x + b_n + r (U_n h + c_n)), h ← n + z (h − n).
 
-    A dimension of 3 · size is that of r, z, n. The gradients of W x + b and of U h + c differ in n alone, by the factor r.
+    A dimension of 3 · size is that of r, z, n. Of W x + b and U h + c the gradients differ in n alone, by the factor r.
     """
 
     @staticmethod
