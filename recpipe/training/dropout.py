@@ -33,5 +33,5 @@ def dropout(values: Tensor, share: float, learning: bool = True) -> Tensor:
         return functional.dropout(values, share)
     numbers = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     draws = numbers.view(torch.int16)[: values.numel()].view(values.shape)  # from -LEVELS / 2
-    kept = draws >= round((share - 0.5) * LEVELS)
+    kept = draws >= min(round((share - 0.5) * LEVELS), LEVELS // 2 - 1)
     return values * kept.to(values.dtype).mul_(1 / (1 - share))

@@ -52,3 +52,7 @@ def test_without_learning_or_at_a_share_of_zero_nothing_is_drawn() -> None:
     assert dropout(values, 0.5, learning=False) is values
     assert Dropout(0.5).eval()(values) is values
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_share_that_is_nearly_one_drops_nearly_all() -> None:
+    assert float((dropped(1_000_000, 1 - 1e-9) == 0).double().mean()) > 0.9999
