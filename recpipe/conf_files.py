@@ -42,6 +42,9 @@ class RunSettings(BaseModel):
 
     seed: int = Field(0, ge=0, description="of every random number in training")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto takes a GPU where there is one")
+    mixed_precision: bool = Field(
+        False, description="networks multiply matrices in bfloat16 while learning; weights and losses stay in float32"
+    )
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] = Field(
         "auto", description="of one training on the CPU; auto: half of the cores"
     )
@@ -71,7 +74,8 @@ class RunSettings(BaseModel):
     @property
     def choices(self) -> dict[str, Any]:
         """What can change a result: the version of a trained model includes it."""
-        return {"seed": self.seed, "metric": self.metric, "time_budget": self.time_budget}
+        chosen = {"seed": self.seed, "metric": self.metric, "time_budget": self.time_budget}
+        return chosen | {"mixed_precision": self.mixed_precision}
 
 
 class NightlySettings(BaseModel):

@@ -74,7 +74,8 @@ class Checkpoints:
 class Run:
     """The circumstances of one fit: nothing here is data, and nothing here is a choice of the model.
 
-    seed: of every random number. device: "cpu" or "cuda". epochs: learn for exactly this many and do not validate
+    seed: of every random number. device: "cpu" or "cuda". mixed_precision: what learns by gradients multiplies matrices
+    in bfloat16, and keeps weights, sums and losses in float32. epochs: learn for exactly this many and do not validate
     (refits on all the data); None lets early stopping decide. time_budget: seconds, after which the best epoch so far
     is kept; those before a kill count. memory_budget: bytes that all trainings here may take together, None for what is
     free; `claims.room_for` looks at it before a fit, the fit does not. checkpoints: where to keep what must survive a
@@ -84,6 +85,7 @@ class Run:
 
     seed: int = 0
     device: str = "cpu"
+    mixed_precision: bool = False
     epochs: int | None = None
     time_budget: float | None = None
     memory_budget: int | None = None

@@ -58,6 +58,7 @@ class Circumstances:
     until: float | None = None
     memory_budget: int | None = None
     claims: Path | None = None
+    mixed_precision: bool = False
     goes_on: Callable[[], bool] = lambda: True
 
     @property
@@ -71,8 +72,8 @@ class Circumstances:
             raise OutOfTime
         budgets = [seconds for seconds in (left, self.trial_seconds) if seconds is not None]
         return Run(
-            seed=seed, device=self.device, time_budget=min(budgets, default=None), memory_budget=self.memory_budget,
-            report=report, validate=validate,
+            seed=seed, device=self.device, mixed_precision=self.mixed_precision,
+            time_budget=min(budgets, default=None), memory_budget=self.memory_budget, report=report, validate=validate,
         )  # fmt: skip
 
 

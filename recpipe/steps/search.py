@@ -70,6 +70,7 @@ class Searching:
             "recipe": self.space.recipe.recipe_name(),
             "space": [self.space.told(), self.space.fixed],
             "measured": [self.metric, self.seed, self.settings.seeds, self.settings.trial_seconds, run.time_budget],
+            **({"mixed_precision": True} if run.mixed_precision else {}),
         }
         return f"{self.asked.model}|{self.asked.split}|{digest_of(told)[:12]}"
 
@@ -86,7 +87,9 @@ class Searching:
         """Of the trials; a whole training takes what conf/run.yaml allows."""
         run = self.project.run()
         seconds = self.settings.trial_seconds or run.time_budget
-        return Circumstances(device(run.device), seconds, until, run.memory_budget, self.project.claims, **more)
+        return Circumstances(
+            device(run.device), seconds, until, run.memory_budget, self.project.claims, run.mixed_precision, **more
+        )
 
     def until(self) -> float | None:
         """When the time that was asked for is over."""

@@ -104,6 +104,7 @@ def train(
         run = Run(
             seed=settings.seed,
             device=device(settings.device),
+            mixed_precision=settings.mixed_precision,
             epochs=epochs,
             time_budget=settings.time_budget,
             memory_budget=settings.memory_budget,

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from recpipe.training.dropout import Dropout
+
 Normed: TypeAlias = Literal["before", "after"]
 
 
@@ -36,12 +38,12 @@ class Block(nn.Module):
                 f"attention: embedding_size {size} is not a multiple of heads {heads}; choose another of the two"
             )
         width = size if width is None else width
-        between = (nn.ReLU(), nn.Dropout(dropout)) if between is None else between
+        between = (nn.ReLU(), Dropout(dropout)) if between is None else between
         self.heads, self.normed = heads, normed
         self.norms = nn.ModuleList((nn.LayerNorm(size), nn.LayerNorm(size)))
         self.attention_in, self.attention_out = nn.Linear(size, 3 * size), nn.Linear(size, size)
         self.feed_forward = nn.Sequential(nn.Linear(size, width), *between, nn.Linear(width, size))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, states: Tensor, allowed: Tensor, wanted: Tensor | None = None) -> Tensor:
         """states [rows × length × size] → states of the same shape, or those at `wanted` alone [n_wanted × size].
@@ -77,7 +79,7 @@ class WindowEncoder(nn.Module):
         self.positions = nn.Parameter(nn.init.normal_(torch.empty(max_length, size), std=0.02))
         self.blocks = nn.ModuleList(Block(size, heads, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, vectors: Tensor, allowed: Tensor) -> Tensor:
         """vectors [rows × length × size], length at most max_length, allowed as for `Block` → states of that shape.

@@ -11,6 +11,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.history_network import HistoryNetwork
 from recpipe.training.batches import user_batches
+from recpipe.training.history_product import FromHistories
 from recpipe.training.loop import Batches, learn, seeded
 from recpipe.training.settings import GradientNetworkRecipe
 
@@ -41,6 +42,13 @@ def dense(widths: tuple[int, ...], activation: type[nn.Module] = nn.Tanh) -> nn.
     for inputs, outputs in pairwise(widths):
         modules += [linear(inputs, outputs), activation()]
     return nn.Sequential(*modules[:-1])
+
+
+def reading(widths: tuple[int, ...], dropout: float) -> nn.Sequential:
+    """As `dense`, with histories as the input, of whose films the share `dropout` is left out while learning."""
+    inputs, outputs, *others = widths
+    first = FromHistories(inputs, outputs, dropout)
+    return nn.Sequential(first, nn.Tanh(), *dense((outputs, *others))) if others else nn.Sequential(first)
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:

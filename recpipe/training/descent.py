@@ -64,23 +64,28 @@ class Solving:
 
 @dataclass
 class Descent:
-    """A network going downhill. at_once: the most rows that fit into memory; None while every batch has fitted."""
+    """A network going downhill. at_once: the most rows that fit into memory; None while every batch has fitted.
+
+    mixed_precision: losses are taken under autocast to bfloat16, whose range is that of float32: no gradient vanishes
+    for want of a scale. What needs float32 asks for it. Weights, gradients and moments are float32.
+    """
 
     network: Learner
     optimizer: torch.optim.Optimizer
     clip_norm: float
     device: str
+    mixed_precision: bool = False
     at_once: int | None = None
     _counters: list[tuple[nn.Module, str]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, network: Learner, schedule: Schedule, device: str) -> Descent:
+    def of(cls, network: Learner, schedule: Schedule, device: str, mixed_precision: bool = False) -> Descent:
         """One-dimensional parameters (biases, gains) do not decay."""
         weights = [parameter for parameter in network.parameters() if parameter.ndim > 1]
         others = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
         groups = [{"params": weights, "weight_decay": schedule.weight_decay}, {"params": others, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=schedule.learning_rate, fused=True)
-        return cls(network, optimizer, schedule.clip_norm, device, _counters=_counters(network))
+        return cls(network, optimizer, schedule.clip_norm, device, mixed_precision, _counters=_counters(network))
 
     def step(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Change the weights; returns the loss before and the norm of its gradient before clipping, both 0-d.
@@ -125,7 +130,7 @@ class Descent:
         for part in _divided(batch, self.at_once):
             for (module, name), value in zip(self._counters, before, strict=True):
                 getattr(module, name).copy_(value)
-            with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self.device == "cuda"):
+            with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.mixed_precision):
                 loss = self.network.loss(*part)
             loss = loss * (len(part[0]) / len(batch[0]))  # times one changes no bit
             loss.backward()

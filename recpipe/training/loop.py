@@ -112,7 +112,7 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
 def _descent(network: Learner | Solver, schedule: Schedule, run: Run) -> Descent | Solving:
     if isinstance(network, Solver):
         return Solving(network, run.device)
-    return Descent.of(network, schedule, run.device)
+    return Descent.of(network, schedule, run.device, run.mixed_precision)
 
 
 @dataclass(frozen=True)

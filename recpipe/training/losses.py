@@ -45,7 +45,8 @@ def watched_squared(scores: Tensor) -> Tensor:
 
 def multinomial(logits: Tensor, histories: Tensor) -> Tensor:
     """Mean a row of -sum over its films of ln softmax(logits) (Liang et al. 2018). Both [rows × n_items]."""
-    return -(functional.log_softmax(logits.float(), dim=-1) * histories).sum(dim=-1).mean()
+    log_shares = functional.log_softmax(logits.float(), dim=-1)
+    return -torch.dot(log_shares.reshape(-1), histories.float().reshape(-1)) / max(1, len(histories))
 
 
 def info_nce(views: Tensor, candidates: Tensor, own: Tensor, counts: Tensor, temperature: float) -> Tensor:
@@ -57,57 +58,76 @@ def info_nce(views: Tensor, candidates: Tensor, own: Tensor, counts: Tensor, tem
     with torch.autocast(views.device.type, enabled=False):
         scaled = functional.normalize(views.float(), dim=1) / temperature
         unit = functional.normalize(candidates.float(), dim=1)
-        loss: Tensor = _NegativeLogSoftmax.apply(scaled, unit, own, counts / counts.sum(), None)
+        loss: Tensor = _NegativeLogSoftmax.apply(scaled, unit, own, counts / counts.sum(), None, None)
     return loss
 
 
-def softmax_over(states: Tensor, vectors: Tensor, targets: Tensor, left_out: Tensor | None = None) -> Tensor:
-    """Mean of -ln softmax(state · vectors)[target]: ln n where all scores are equal.
+def softmax_over(
+    states: Tensor, vectors: Tensor, targets: Tensor, left_out: Tensor | None = None, biases: Tensor | None = None
+) -> Tensor:
+    """Mean of -ln softmax(state · vectors + biases)[target]: ln n where all scores are equal.
 
     states: [rows × size]; vectors: [n × size]; targets: int64 [rows]; left_out: int64 [rows × any], for each row
-    vectors that are no choice there, never its target, the same one as often as you like. The scores are never there as
-    a whole.
+    vectors that are no choice there, never its target, the same one as often as you like; biases: [n], zeros where
+    None. The scores are never there as a whole.
     """
     weights = torch.full((len(states),), 1 / max(1, len(states)), device=states.device)
     with torch.autocast(states.device.type, enabled=False):
-        loss: Tensor = _NegativeLogSoftmax.apply(states.float(), vectors.float(), targets, weights, left_out)
+        given = None if biases is None else biases.float()
+        loss: Tensor = _NegativeLogSoftmax.apply(states.float(), vectors.float(), targets, weights, left_out, given)
     return loss
 
 
 BLOCK = {"cpu": 2**19, "cuda": 2**26}
-"""Logits at once, by device: what fits a processor's cache, and what fills a graphics card."""
+"""Numbers at once, by device: what fits a processor's cache, and what fills a graphics card."""
 
 
 class _NegativeLogSoftmax(torch.autograd.Function):
-    """Sum of weight · −ln softmax(view · candidates)[own], with its gradient taken on the way, block by block of rows.
+    """Sum of weight · −ln softmax(view · candidates + biases)[own], its gradient taken on the way, by blocks of rows.
 
     The gradient of a sum knows what comes back to it, one number, only as a factor: it need not wait for it.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, views: Tensor, candidates: Tensor, own: Tensor, weights: Tensor, left_out: Tensor | None
+        ctx: Any,
+        views: Tensor,
+        candidates: Tensor,
+        own: Tensor,
+        weights: Tensor,
+        left_out: Tensor | None,
+        biases: Tensor | None,
     ) -> Tensor:
-        """views [rows × size], candidates [n × size], own int64 [rows], weights [rows], left_out int64 [rows × any] → a
-        number."""
+        """views [rows × size], candidates [n × size], own int64 [rows], weights [rows], left_out int64 [rows × any],
+        biases [n] → a number."""
         others = left_out if left_out is not None else own.new_empty((len(own), 0))
-        rows = max(1, BLOCK.get(views.device.type, BLOCK["cpu"]) // len(candidates))
+        rows = max(1, BLOCK.get(views.device.type, BLOCK["cpu"]) // (2 * len(candidates)))  # of logits and of shares
         total, of_views, of_candidates = views.new_zeros(()), torch.empty_like(views), torch.zeros_like(candidates)
+        of_biases = None if biases is None else torch.zeros_like(biases)
+        room = views.new_empty((2, min(rows, len(views)), len(candidates)))
         blocks = (tensor.split(rows) for tensor in (views, own[:, None], weights[:, None], of_views, others))
         for block, chosen, weight, gradient, no_choice in zip(*blocks, strict=True):
-            logits = (block @ candidates.T).scatter_(1, no_choice, -torch.inf)
-            highest, reached = logits.amax(dim=1, keepdim=True), logits.gather(1, chosen)
-            sums = logits.sub_(highest).exp_().sum(dim=1, keepdim=True)
-            total += (weight * (highest + sums.log() - reached)).sum()
-            errors = logits.mul_(weight / sums).scatter_add_(1, chosen, -weight)
-            torch.mm(errors, candidates, out=gradient)
+            logits, shares = room[:, : len(block)]
+            torch.mm(block, candidates.T, out=logits)
+            if biases is not None:
+                logits += biases
+            logits.scatter_(1, no_choice, -torch.inf)
+            torch.softmax(logits, dim=1, out=shares)
+            # ln of the sum of exponentials, by the largest share: its own may be too small for a float
+            log_sums = logits.amax(dim=1, keepdim=True) - shares.amax(dim=1, keepdim=True).log()
+            total += (weight * (log_sums - logits.gather(1, chosen))).sum()
+            errors = shares.scatter_add_(1, chosen, torch.full_like(weight, -1.0))
+            torch.mm(errors, candidates, out=gradient).mul_(weight)  # on the short side of the products
             if ctx.needs_input_grad[1]:
-                of_candidates.addmm_(errors.T, block)
-        ctx.save_for_backward(of_views, of_candidates)
+                of_candidates.addmm_(errors.T, block * weight)
+            if of_biases is not None:
+                of_biases.addmv_(errors.T, weight[:, 0])
+        ctx.save_for_backward(of_views, of_candidates, of_biases)
         return total
 
     @staticmethod
-    def vjp(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
-        """A number → those of views and candidates, in their shapes."""
-        of_views, of_candidates = ctx.saved_tensors
-        return gradient * of_views, gradient * of_candidates, None, None, None
+    def vjp(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, Tensor | None]:
+        """A number → those of views, candidates and biases, in their shapes."""
+        of_views, of_candidates, of_biases = ctx.saved_tensors
+        biases = None if of_biases is None else gradient * of_biases
+        return gradient * of_views, gradient * of_candidates, None, None, None, biases

@@ -94,7 +94,7 @@ class State:
 def identity(descent: Descent | Solving, schedule: Schedule, run: Run) -> str:
     """Equal where one training could go on from the other's state: network, schedule, run and libraries."""
     shapes = {name: [str(tensor.dtype), *tensor.shape] for name, tensor in descent.network.state_dict().items()}
-    run_of = {"seed": run.seed, "epochs": run.epochs, "device": run.device}
+    run_of = {"seed": run.seed, "epochs": run.epochs, "device": run.device, "mixed": run.mixed_precision}
     libraries = {"torch": str(torch.__version__), "numpy": np.__version__}
     return digest_of({"network": shapes, "schedule": asdict(schedule), "run": run_of, "libraries": libraries})
 

@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.factors.enmf import Enmf, EnmfNetwork, active_users
 from recpipe.recipe import Run
+from recpipe.training.dropout import dropout
 from recpipe.training.journal import Journal
 from recpipe_tests import worlds
 from recpipe_tests.settings_for_tests import recipe_of
@@ -59,7 +59,7 @@ def test_the_efficient_loss_and_its_gradient_are_those_of_the_sum_over_all_pairs
 def test_dropout_takes_the_same_units_from_both_terms() -> None:
     learner = network(dropout=0.5).train()
     torch.manual_seed(4)
-    dropped = functional.dropout(learner.users(USERS), 0.5)
+    dropped = dropout(learner.users(USERS), 0.5)
     assert 0 < int((dropped == 0).sum()) < dropped.numel()
     torch.manual_seed(4)
     torch.testing.assert_close(learner.loss(USERS), naive(learner, dropped))

@@ -23,7 +23,8 @@ def literal(learner: MultiDaeNetwork, row: torch.Tensor) -> torch.Tensor:
     names = sorted({int(name.split(".")[0]) for name in weights})
     value = row / row.square().sum().sqrt()
     for name in names:
-        value = weights[f"{name}.weight"] @ value + weights[f"{name}.bias"]
+        weight = weights[f"{name}.weight"]
+        value = (weight.T if name == 0 else weight) @ value + weights[f"{name}.bias"]
         value = value if name == names[-1] else torch.tanh(value)
     return value
 

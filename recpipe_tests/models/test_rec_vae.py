@@ -76,7 +76,7 @@ def literal_code(encoder: Encoder, row: torch.Tensor) -> torch.Tensor:
     before: list[torch.Tensor] = []
     inputs = row / row.square().sum().sqrt()
     for each, norm in zip(encoder.maps, encoder.norms, strict=True):
-        value = each.weight @ (before[-1] if before else inputs) + each.bias
+        value = (each.weight @ before[-1] if before else inputs @ each.weight) + each.bias
         for hidden in before:
             value = value + hidden
         value = value / (1 + torch.exp(-value))

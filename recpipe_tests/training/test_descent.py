@@ -156,7 +156,7 @@ def test_every_recipe_learns_in_parts_what_it_learns_in_whole_batches(
     recipe.fit(few_ratings(), Run(seed=5, report=whole.report))
     of = Descent.of
 
-    def on_a_small_device(network: Learner, schedule: Schedule, device: str) -> Descent:
+    def on_a_small_device(network: Learner, schedule: Schedule, device: str, mixed_precision: bool) -> Descent:
         loss = network.loss
 
         def limited(*batch: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ def test_every_recipe_learns_in_parts_what_it_learns_in_whole_batches(
             return loss(*batch)
 
         network.loss = limited
-        return of(network, schedule, device)
+        return of(network, schedule, device, mixed_precision)
 
     monkeypatch.setattr(Descent, "of", on_a_small_device)
     recipe.fit(few_ratings(), Run(seed=5, report=parts.report))

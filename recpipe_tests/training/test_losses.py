@@ -65,6 +65,26 @@ def test_what_is_left_out_is_no_choice_and_is_not_taught(block: int, monkeypatch
     torch.testing.assert_close(torch.autograd.grad(loss, (states, vectors)), wanted)
 
 
+@pytest.mark.parametrize("block", [1, 8, 1000])
+def test_biases_are_added_to_the_scores_and_taught(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(losses.BLOCK, "cpu", block)
+    numbers = torch.Generator().manual_seed(0)
+    given = [torch.randn(shape, generator=numbers).requires_grad_() for shape in ((4, 3), (5, 3), (5,))]
+    targets, (states, vectors, biases) = torch.tensor([4, 0, 2, 2]), given
+    expected = -(states @ vectors.T + biases).log_softmax(dim=1)[torch.arange(4), targets].mean()
+    found = losses.softmax_over(states, vectors, targets, biases=biases)
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(torch.autograd.grad(found, given), torch.autograd.grad(expected, given))
+
+
+def test_a_target_far_below_the_best_has_a_finite_loss_and_the_full_gradient() -> None:
+    """Its share of the softmax is too small for a float."""
+    states = torch.tensor([[1.0]]).requires_grad_()
+    loss = losses.softmax_over(states, torch.tensor([[500.0], [0.0], [-500.0]]), torch.tensor([2]))
+    assert float(loss.detach()) == pytest.approx(1000.0)
+    assert float(torch.autograd.grad(loss, states)[0]) == pytest.approx(1000.0)
+
+
 def test_multinomial_is_a_sum_over_a_rows_films_and_a_mean_over_rows() -> None:
     logits = np.array([[1.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
     histories = np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])

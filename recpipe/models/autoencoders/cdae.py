@@ -15,6 +15,7 @@ from torch.nn import functional
 from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.training.autoencoding import HistoryRecipe, linear
 from recpipe.training.costs import learned, ranking, users_stream
+from recpipe.training.history_product import FromHistories
 from recpipe.training.loop import Learner
 
 
@@ -67,15 +68,15 @@ class CdaeNetwork(Learner):
     def __init__(self, n_users: int, n_items: int, recipe: Cdae) -> None:
         super().__init__()
         self.recipe = recipe
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.encoder, self.decoder = linear(n_items, recipe.embedding_size), linear(recipe.embedding_size, n_items)
+        self.encoder = FromHistories(n_items, recipe.embedding_size, recipe.dropout)
+        self.decoder = linear(recipe.embedding_size, n_items)
         self.users = nn.Embedding(n_users + 1, recipe.embedding_size)
         nn.init.zeros_(self.users.weight)
 
     def scores(self, history: Tensor, users: Tensor) -> Tensor:
         """history [rows × n_items], binary; users int64 [rows], -1 for whoever is not known → [rows × n_items]."""
         known_or_last = users % self.users.num_embeddings
-        code = self.encoder(self.dropout(history)) + self.users(known_or_last)
+        code = self.encoder(history) + self.users(known_or_last)
         scores: Tensor = self.decoder(torch.sigmoid(code) if self.recipe.activation == "sigmoid" else code)
         return scores
 

@@ -17,6 +17,7 @@ from recpipe.costs import FLOAT, Cost, Shape
 from recpipe.scoring.history_network import BLOCK
 from recpipe.training.autoencoding import Annealing, HistoryRecipe, dense, drawn
 from recpipe.training.costs import learned, ranking, users_stream
+from recpipe.training.dropout import Dropout
 from recpipe.training.loop import Learner
 from recpipe.training.losses import multinomial
 
@@ -76,7 +77,7 @@ class MacridVaeNetwork(Learner):
     def __init__(self, n_items: int, recipe: MacridVae) -> None:
         super().__init__()
         self.recipe = recipe
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
         self.encoder = dense((n_items, *recipe.layers, 2 * recipe.embedding_size))
         # a history all of whose films were dropped has the biases as its mean, which needs a direction
         nn.init.normal_(list(self.encoder.parameters())[-1], std=0.1 / recipe.embedding_size**0.5)

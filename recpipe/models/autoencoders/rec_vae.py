@@ -7,6 +7,7 @@ with Implicit Feedback" (WSDM 2020).
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import ClassVar, final
 
 import torch
@@ -19,6 +20,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.training.autoencoding import HistoryRecipe, drawn, kl_to_standard_normal, linear
 from recpipe.training.batches import in_phases, user_batches
 from recpipe.training.costs import learned, ranking, users_stream
+from recpipe.training.history_product import FromHistories
 from recpipe.training.loop import Batches, Learner
 from recpipe.training.losses import multinomial
 
@@ -130,8 +132,7 @@ class RecVaeNetwork(Learner):
         self.phase.copy_(phase)
         inputs = functional.normalize(history, dim=1)
         with torch.set_grad_enabled(learns_encoder):
-            given = functional.dropout(inputs, self.dropout) if learns_encoder else inputs
-            mean, log_variance = self.encoder(given)
+            mean, log_variance = self.encoder(inputs, self.dropout if learns_encoder else 0.0)
             sample = drawn(mean, log_variance)
             kl = log_normal(sample, mean, log_variance) - log_prior(sample, *self.old(inputs))
         self.kl.copy_(kl_to_standard_normal(mean.detach(), log_variance.detach()).mean())
@@ -145,17 +146,18 @@ class Encoder(nn.Module):
 
     def __init__(self, n_items: int, layers: tuple[int, ...], embedding_size: int) -> None:
         super().__init__()
-        self.maps = nn.ModuleList([linear(*widths) for widths in zip((n_items, *layers), layers, strict=False)])
+        inner = [linear(*widths) for widths in pairwise(layers)]
+        self.maps = nn.ModuleList([FromHistories(n_items, layers[0]), *inner])
         self.norms = nn.ModuleList([nn.LayerNorm(width, eps=0.1) for width in layers])  # the authors' eps
         self.code = linear(layers[-1], 2 * embedding_size)
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """[rows × n_items] of length one → μ and log σ², each [rows × embedding_size]."""
-        hidden, total = inputs, torch.zeros((), device=inputs.device)
-        for each, norm in zip(self.maps, self.norms, strict=True):
-            hidden = norm(functional.silu(each(hidden) + total))
-            total = total + hidden
-        mean, log_variance = self.code(hidden).chunk(2, dim=1)
+    def forward(self, inputs: Tensor, dropout: float = 0.0) -> tuple[Tensor, Tensor]:
+        """[rows × n_items] of length one → μ and log σ², each [rows × embedding_size]. dropout: of the inputs."""
+        mapped, total = self.maps[0](inputs, dropout), torch.zeros((), device=inputs.device)
+        for norm, following in zip(self.norms, (*self.maps[1:], self.code), strict=True):
+            hidden = norm(functional.silu(mapped + total))
+            mapped, total = following(hidden), total + hidden
+        mean, log_variance = mapped.chunk(2, dim=1)
         return mean, log_variance
 
 

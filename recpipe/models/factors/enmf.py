@@ -20,6 +20,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import Batch, Stream, Streams
 from recpipe.training.costs import learned, ranking, users_stream
+from recpipe.training.dropout import Dropout
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientRecipe
 from recpipe.training.watched import Watched
@@ -75,7 +76,7 @@ class EnmfNetwork(Learner):
     def __init__(self, interactions: Interactions, recipe: Enmf) -> None:
         super().__init__()
         self.negative_weight = recipe.negative_weight
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
         self.users = nn.Embedding(interactions.n_users, recipe.embedding_size)
         self.items = nn.Embedding(interactions.n_items, recipe.embedding_size)
         for table in (self.users, self.items):

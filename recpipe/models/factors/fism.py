@@ -14,6 +14,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.history_network import BLOCK, HistoryNetwork
 from recpipe.training.batches import user_batches
 from recpipe.training.costs import learned, ranking, users_stream
+from recpipe.training.history_product import history_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientNetworkRecipe
 
@@ -91,7 +92,7 @@ class FismNetwork(Learner):
     def scores(self, history: Tensor) -> Tensor:
         """history [rows × n_items], binary → s [rows × n_items]; b alone where there is nothing to vote."""
         of_itself = (self.watched * self.scored).sum(dim=1)
-        votes = (history @ self.watched) @ self.scored.T - history * of_itself
+        votes = history_product(history, self.watched) @ self.scored.T - history * of_itself
         voters = history.sum(dim=1, keepdim=True) - history
         return self.item_biases + votes * voters.clamp(min=1.0) ** -self.recipe.alpha
 

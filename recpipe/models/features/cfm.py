@@ -19,6 +19,7 @@ from recpipe.costs import Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.pair_network import PairNetwork
+from recpipe.training.dropout import Dropout
 from recpipe.training.field_networks import FieldHead, FieldRecipe, Prepared
 from recpipe.training.fields import FIELDS, products
 from recpipe.training.losses import watched_above, watched_first, watched_squared
@@ -153,7 +154,7 @@ class CfmHead(FieldHead):
             modules.append(nn.Conv3d(before, after, (read, 2, 2), (1, 2, 2), bias=not recipe.batch_norm))
             modules += _after(after, recipe.batch_norm)
         self.rest = nn.Sequential(*modules)
-        self.dropout = nn.Dropout(recipe.dropout) if recipe.dropout else nn.Identity()  # at 0, masks would be drawn
+        self.dropout = Dropout(recipe.dropout)
         self.output = nn.Linear(layers[-1], 1, bias=False)
         if self.parts == "both":
             nn.init.zeros_(self.output.weight)

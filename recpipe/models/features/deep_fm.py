@@ -17,6 +17,7 @@ from recpipe.costs import Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.pair_network import PairNetwork
+from recpipe.training.dropout import Dropout
 from recpipe.training.field_networks import FieldHead, FieldRecipe, Prepared
 from recpipe.training.fields import FIELDS, products
 from recpipe.training.losses import watched_first
@@ -75,8 +76,7 @@ class DeepFmHead(FieldHead):
         self.width = layers[0]
         self.user_part = nn.Linear(size, layers[0])
         self.film_part = nn.Linear(len(FIELDS) * size, layers[0], bias=False)
-        quiet = nn.Dropout(dropout) if dropout else nn.Identity()  # at 0, masks of ones would be drawn all the same
-        steps = [[nn.ReLU(), quiet, nn.Linear(*widths)] for widths in pairwise(layers)]
+        steps = [[nn.ReLU(), Dropout(dropout), nn.Linear(*widths)] for widths in pairwise(layers)]
         self.rest = nn.Sequential(*(module for step in steps for module in step), nn.ReLU())
         self.output = nn.Linear(layers[-1], 1, bias=False)
 

@@ -21,6 +21,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, propagation, ranking
+from recpipe.training.dropout import dropout
 from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr, watched_first
@@ -147,7 +148,7 @@ class GcmcNetwork(Learner):
         said = self.initial.cumsum(dim=0) * self.blocks * self.told
         if not (self.training and self.recipe.dropout):
             return said
-        return said * functional.dropout(torch.ones_like(self.told), self.recipe.dropout)
+        return said * dropout(torch.ones_like(self.told), self.recipe.dropout)
 
     def sums(self, messages: Tensor) -> Tensor:
         """Of all that each node hears: [nodes × embedding_size]."""

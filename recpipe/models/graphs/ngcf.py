@@ -20,6 +20,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import graph_bytes, learned, pairs_stream, propagation, ranking
+from recpipe.training.dropout import dropout
 from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr
@@ -109,7 +110,7 @@ class NgcfNetwork(Learner):
         for of_sums, of_products in zip(self.of_sums, self.of_products, strict=True):
             near = symmetric_product(adjacency, nodes)
             messages = of_sums(near + nodes) + of_products(near * nodes)
-            nodes = functional.dropout(functional.leaky_relu(messages, SLOPE), self.recipe.dropout, self.training)
+            nodes = dropout(functional.leaky_relu(messages, SLOPE), self.recipe.dropout, self.training)
             joined.append(functional.normalize(nodes, dim=1))
         return torch.cat(joined, dim=1)
 
@@ -130,5 +131,5 @@ class NgcfNetwork(Learner):
         share = self.recipe.edge_dropout
         if not (self.training and share):
             return self.graph.adjacency
-        kept = functional.dropout(torch.ones(self.graph.n_edges, device=self.initial.device), share)
+        kept = dropout(torch.ones(self.graph.n_edges, device=self.initial.device), share)
         return self.graph.weighed(self.graph.adjacency.values() * kept[self.graph.edges])

@@ -16,6 +16,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.pair_network import PAIRS, PairNetwork
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.dropout import Dropout
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import watched_first
 from recpipe.training.pretraining import stage, what_is_left
@@ -159,9 +160,8 @@ class Perceptron(nn.Module):
         self.users, self.items = _table(n_users, embedding_size), _table(n_items, embedding_size)
         self.user_part = nn.Linear(embedding_size, layers[0])
         self.item_part = nn.Linear(embedding_size, layers[0], bias=False)
-        self.dropout = nn.Dropout(dropout)
-        quiet = nn.Dropout(dropout) if dropout else nn.Identity()  # at 0, masks of ones would be drawn all the same
-        steps = [[nn.ReLU(), quiet, nn.Linear(*widths)] for widths in pairwise(layers)]
+        self.dropout = Dropout(dropout)
+        steps = [[nn.ReLU(), self.dropout, nn.Linear(*widths)] for widths in pairwise(layers)]
         self.rest = nn.Sequential(*(module for step in steps for module in step), nn.ReLU())
 
     def pairs(self, users: Tensor, films: Tensor, h: Tensor) -> Tensor:

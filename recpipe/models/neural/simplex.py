@@ -21,6 +21,7 @@ from recpipe.scoring.history_network import HistoryNetwork
 from recpipe.training.batches import Batch, Streams
 from recpipe.training.batches import Stream as BatchStream
 from recpipe.training.costs import Stream, learned, ranking
+from recpipe.training.dropout import Dropout
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.settings import GradientNetworkRecipe
 from recpipe.training.watched import Watched
@@ -147,7 +148,7 @@ class SimplexLearner(Learner):
         super().__init__()
         self.network = network
         self.recipe = recipe
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
         self.watched = Watched(interactions)
 
     def loss(self, users: Tensor, films: Tensor, others: Tensor) -> Tensor:

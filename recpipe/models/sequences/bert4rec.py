@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from recpipe.costs import Cost, Shape
 from recpipe.training.attention import Block
+from recpipe.training.dropout import Dropout
 from recpipe.training.losses import softmax_over
 from recpipe.training.windows import WindowLearner, WindowRecipe, film_vectors
 
@@ -73,7 +74,7 @@ class Bert4recNetwork(WindowLearner):
         )
         self.output = nn.Sequential(nn.Linear(size, size), nn.GELU(), nn.LayerNorm(size))
         self.biases = nn.Parameter(torch.zeros(n_items))
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → what ranks the film after the last one [rows × 1 × size].
@@ -125,5 +126,4 @@ class Bert4recNetwork(WindowLearner):
 
     def loss_at(self, states: Tensor, found: Tensor) -> Tensor:
         """states [targets × size], found int64 [targets], the hidden films → mean per target."""
-        with_one = torch.cat((states, torch.ones_like(states[:, :1])), dim=1)
-        return softmax_over(with_one, torch.cat((self.items.weight[:-1], self.biases[:, None]), dim=1), found)
+        return softmax_over(states, self.items.weight[:-1], found, biases=self.biases)

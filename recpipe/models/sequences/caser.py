@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recpipe.costs import Cost, Shape
+from recpipe.training.dropout import Dropout
 from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, convolved, film_vectors
 
 
@@ -72,7 +73,7 @@ class CaserNetwork(NextFilmLearner):
         self.outputs = nn.Parameter(torch.randn(n_items, 2 * size + 1) * size**-0.5)
         with torch.no_grad():
             self.outputs[:, -1] = 0.0
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def vectors(self) -> Tensor:
         """[n_items × 2 size + 1]."""

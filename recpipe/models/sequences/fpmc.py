@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
+from recpipe.training.dropout import Dropout
 from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, film_vectors
 
 
@@ -51,7 +52,7 @@ class FpmcNetwork(NextFilmLearner):
         self.users = film_vectors(n_users, size, 0.1)
         self.items = film_vectors(n_items, size, 0.1)
         self.outputs = nn.Parameter(torch.randn(n_items, 2 * size) * 0.1)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def vectors(self) -> Tensor:
         """[n_items × 2 size]."""

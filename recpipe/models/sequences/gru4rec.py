@@ -14,8 +14,10 @@ from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
 from recpipe.data.training_set import TrainingSet
+from recpipe.training.dropout import Dropout
 from recpipe.training.losses import bpr, softmax_over
 from recpipe.training.negatives import popularity_weights
+from recpipe.training.recurrence import recurrent
 from recpipe.training.sampled_losses import bpr_max, top1, top1_max
 from recpipe.training.windows import StateLearner, WindowRecipe, film_vectors, from_the_first_film
 
@@ -64,7 +66,7 @@ class Gru4recNetwork(StateLearner):
         self.items = film_vectors(n_items, size, size**-0.5)
         self.biases = nn.Parameter(torch.zeros(n_items))
         self.gru = nn.GRU(size, size, recipe.layers, batch_first=True)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
         self.register_buffer("popularity", torch.ones(n_items))
 
     def prepare(self, train: TrainingSet) -> None:
@@ -73,7 +75,9 @@ class Gru4recNetwork(StateLearner):
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → the state after each film [rows × length × size]."""
-        states = from_the_first_film(films, self.n_items, lambda moved: self.gru(self.dropout(self.items(moved)))[0])
+        states = from_the_first_film(
+            films, self.n_items, lambda moved: recurrent(self.gru, self.dropout(self.items(moved)))
+        )
         dropped: Tensor = self.dropout(states)
         return dropped
 
@@ -84,8 +88,7 @@ class Gru4recNetwork(StateLearner):
     def loss_at(self, states: Tensor, found: Tensor) -> Tensor:
         """states [targets × size], found int64 [targets] → mean per target."""
         if self.recipe.loss == "cross_entropy":
-            with_one = torch.cat((states, torch.ones_like(states[:, :1])), dim=1)
-            return softmax_over(with_one, torch.cat((self.items.weight[:-1], self.biases[:, None]), dim=1), found)
+            return softmax_over(states, self.items.weight[:-1], found, biases=self.biases)
         drawn = torch.multinomial(self.popularity, self.recipe.negatives, replacement=True)  # [negatives]
         watched = (states * self.items(found)).sum(dim=1) + self.biases[found]
         not_watched = states @ self.items(drawn).T + self.biases[drawn]  # [targets × negatives]

@@ -18,6 +18,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
 from recpipe.scoring.sequence_network import SequenceNetwork
 from recpipe.training.costs import Stream, learned, of_varying_size, pairs_seconds, ranking, softmax_bytes
+from recpipe.training.dropout import Dropout
 from recpipe.training.lanes import lane_batches
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr, softmax_over
@@ -128,7 +129,7 @@ class Gru4recSessionNetwork(Learner):
         self.entering = nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
         self.recurrent = nn.Parameter(torch.empty(3 * size, size).uniform_(-bound, bound))
         self.entering_bias, self.recurrent_bias = (nn.Parameter(torch.zeros(3 * size)) for _ in range(2))
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
         self.register_buffer("popularity", torch.ones(n_items))
         carried = torch.zeros(2, min(recipe.batch_size, n_users), size)
         self.register_buffer("carried", carried, persistent=False)
@@ -177,8 +178,7 @@ class Gru4recSessionNetwork(Learner):
         wanted = targets != self.n_items
         states, found = self.dropout(states[wanted]), targets[wanted]
         if self.recipe.loss == "cross_entropy":
-            with_one = torch.cat((states, torch.ones_like(states[:, :1])), dim=1)
-            return softmax_over(with_one, torch.cat((self.items, self.biases[:, None]), dim=1), found)
+            return softmax_over(states, self.items, found, biases=self.biases)
         watched = (states * self.items[found]).sum(dim=1) + self.biases[found]
         real = all_targets[0] != self.n_items
         own = (real.flatten().cumsum(0) - 1).view(real.shape)[lanes][wanted]

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
+from recpipe.training.dropout import Dropout
+from recpipe.training.recurrence import recurrent
 from recpipe.training.windows import (
     NextFilmLearner,
     NextFilmRecipe,
@@ -61,11 +63,13 @@ class NarmNetwork(NextFilmLearner):
         self.asking, self.asked = (nn.Linear(size, size, bias=False) for _ in range(2))
         self.direction = nn.Parameter(torch.randn(size) * size**-0.5)
         self.joining = nn.Linear(2 * size, size, bias=False)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → B c after each film [rows × length × size]."""
-        states = from_the_first_film(films, self.n_items, lambda moved: self.gru(self.dropout(self.items(moved)))[0])
+        states = from_the_first_film(
+            films, self.n_items, lambda moved: recurrent(self.gru, self.dropout(self.items(moved)))
+        )
         matters = additive_scores(self.asking(states), self.asked(states), self.direction, "sigmoid")
         seen = (matters * earlier_and_real(films != self.n_items)) @ states
         joined: Tensor = self.joining(self.dropout(torch.cat((states, seen), dim=2)))

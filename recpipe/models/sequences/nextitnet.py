@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
+from recpipe.training.dropout import Dropout
 from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, convolved
 
 
@@ -53,7 +54,7 @@ class NextitnetNetwork(NextFilmLearner):
         super().__init__(n_items, recipe)
         size = recipe.embedding_size
         self.blocks = nn.ModuleList(Block(size, recipe.kernel_size, dilation) for dilation in recipe.dilations)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → the state after each film [rows × length × size]."""

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
+from recpipe.training.dropout import Dropout
 from recpipe.training.losses import softmax_over
+from recpipe.training.recurrence import recurrent
 from recpipe.training.windows import (
     WindowLearner,
     WindowRecipe,
@@ -79,11 +81,13 @@ class RepeatNetNetwork(WindowLearner):
         self.of_mode, self.of_repeats, self.of_explored = (Look(size) for _ in range(3))
         self.mode = nn.Linear(size, 2)
         self.outputs = nn.Parameter(torch.randn(n_items, 2 * size) * size**-0.5)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → h after each film [rows × length × size]."""
-        states = from_the_first_film(films, self.n_items, lambda moved: self.gru(self.dropout(self.items(moved)))[0])
+        states = from_the_first_film(
+            films, self.n_items, lambda moved: recurrent(self.gru, self.dropout(self.items(moved)))
+        )
         dropped: Tensor = self.dropout(states)
         return dropped
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
+from recpipe.training.dropout import Dropout
 from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, film_vectors, shifted
 
 
@@ -58,7 +59,7 @@ class SrGnnNetwork(NextFilmLearner):
         self.asking, self.asked = nn.Linear(size, size), nn.Linear(size, size, bias=False)
         self.direction = nn.Parameter(torch.randn(size) * size**-0.5)
         self.joining = nn.Linear(2 * size, size, bias=False)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → W₃ [v' ; g] after each film [rows × length × size]."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
+from recpipe.training.dropout import Dropout
 from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, earlier_and_real, film_vectors
 
 
@@ -54,7 +55,7 @@ class StampNetwork(NextFilmLearner):
         self.asked, self.asking = nn.Linear(size, size, bias=False), nn.Linear(2 * size, size)
         self.direction = nn.Parameter(torch.randn(size) * size**-0.5)
         self.of_memory, self.of_latest = nn.Linear(size, size), nn.Linear(size, size)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = Dropout(recipe.dropout)
 
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → both sides' product after each film, the same with size."""
