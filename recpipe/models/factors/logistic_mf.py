@@ -17,7 +17,7 @@ from recpipe.scoring.factors import Factors
 from recpipe.training.batches import user_batches, watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking, users_stream
 from recpipe.training.loop import Learner, learn, seeded
-from recpipe.training.products import products
+from recpipe.training.products import entries, products
 from recpipe.training.settings import GradientRecipe
 
 
@@ -93,7 +93,7 @@ class LogisticFactors(Learner):
         found = products(self.users.weight, self.items.weight, users, films)
         watched = torch.zeros_like(found)
         watched[:, 0] = 1.0
-        return self._mean(found + self.user_biases[users, None] + self.item_biases[films], watched)
+        return self._mean(found + self.user_biases[users, None] + entries(self.item_biases, films), watched)
 
     def _mean(self, scores: Tensor, watched: Tensor) -> Tensor:
         """alpha X softplus(−s) + softplus(s), as (1 + alpha X) softplus(s) − alpha X s: one exponential a pair."""
