@@ -35,7 +35,7 @@ class Learner(nn.Module):
 
 
 class Solver(nn.Module):
-    """A network some of whose weights are solved for exactly in each step, the others held: no gradient, no optimiser.
+    """A network some of whose weights are solved for in each step, the others held: no gradient, no optimiser.
 
     step(*batch): changes the weights; returns the loss before, the mean over the batch's examples, and the norm of its
     gradient, both 0-d. A batch's first tensor has one row an example.

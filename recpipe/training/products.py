@@ -20,7 +20,7 @@ def products(of_users: Tensor, of_films: Tensor, users: Tensor, films: Tensor) -
     work, most of it in fresh memory.
     """
     if of_films.device.type != "cpu":
-        return (of_users[users][:, None, :] * of_films[films]).sum(-1)
+        return (functional.embedding(users, of_users)[:, None, :] * functional.embedding(films, of_films)).sum(-1)
     result: Tensor = _Products.apply(of_users, of_films, users, films)
     return result
 

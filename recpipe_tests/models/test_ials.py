@@ -143,6 +143,13 @@ def test_who_watched_nothing_and_what_nobody_watched_have_zero_factors() -> None
     assert factors.user_factors[0].any()
 
 
+def test_a_block_in_which_nobody_watched_anything_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ials, "_CELLS", 3)  # every row is a block
+    factors = RECIPE.fit(watched(), Run(epochs=2))
+    assert not factors.user_factors[-1].any()
+    assert np.isfinite(factors.user_factors).all() and np.isfinite(factors.item_factors).all()
+
+
 def test_a_fit_reports_every_epoch_and_keeps_the_best() -> None:
     journal = Journal()
     scores = iter([0.1, 0.3, 0.2, 0.2])
