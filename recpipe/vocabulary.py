@@ -35,7 +35,7 @@ VOCABULARY: dict[str, str] = {
     "initial_deviation": "standard deviation of the embeddings before anything is learned",
     "inputs": "how a film enters a recurrent network: by the vector that scores it, or by weights of its own (one-hot)",
     "intents": "slices of an embedding, each smoothed over a graph of its own",
-    "iterations": "rounds of routing within one layer",
+    "iterations": "rounds within one layer or step: of routing, or of conjugate gradients for each user and film",
     "kernel_size": "films that one convolution reads",
     "l1_share": "share of the penalty that is on absolute values, which makes weights zero; the rest is on squares",
     "last_share": "share of windows in which the last film alone is masked while training, 0 to 1",

@@ -26,8 +26,9 @@ class Stream:
 
 
 def pairs_stream(shape: Shape) -> Stream:
-    """`batches.watched_and_not`: the sampler's two tables, the events and their order, each int64 an event."""
-    return Stream(4 * LONG * shape.n_events, 9 * LONG * shape.n_events)
+    """`batches.watched_and_not`: the sampler's three tables, the events and their order, each int64 an event, and
+    its marks, at most one more; twice as much while they are made."""
+    return Stream(6 * LONG * shape.n_events, 11 * LONG * shape.n_events)
 
 
 def users_stream(shape: Shape) -> Stream:

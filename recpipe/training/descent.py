@@ -13,6 +13,9 @@ from recpipe.training.settings import Schedule
 
 Batch: TypeAlias = tuple[Tensor, ...]
 
+_ROOM = 1e-6
+"""What torch adds to a norm before it divides by it: up to this below the limit gradients still change."""
+
 
 class Learner(nn.Module):
     """A network that offers its loss on a batch; it owns no optimiser and no device.
@@ -32,7 +35,7 @@ class Learner(nn.Module):
 
 
 class Solver(nn.Module):
-    """A network some of whose weights are solved for exactly in each step, the others held: no gradient, no optimiser.
+    """A network some of whose weights are solved for in each step, the others held: no gradient, no optimiser.
 
     step(*batch): changes the weights; returns the loss before, the mean over the batch's examples, and the norm of its
     gradient, both 0-d. A batch's first tensor has one row an example.
@@ -97,7 +100,7 @@ class Descent:
         network is not divisible.
         """
         loss = self._gradients(_on(self.device, batch))
-        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.clip_norm)
+        norm = self._clip()
         self.optimizer.step()
         return loss, norm
 
@@ -113,6 +116,15 @@ class Descent:
             index, _, moment = name.partition(".")
             held.setdefault(int(index), {})[moment] = tensor
         self.optimizer.load_state_dict({"state": held, "param_groups": self.optimizer.state_dict()["param_groups"]})
+
+    def _clip(self) -> Tensor:
+        """Make the gradients' norm `clip_norm` at most; returns what it was."""
+        parameters = [parameter for parameter in self.network.parameters() if parameter.grad is not None]
+        norm = nn.utils.get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        if self.device == "cpu" and float(norm) + _ROOM <= self.clip_norm:
+            return norm  # torch would multiply all gradients by one; a GPU does rather than wait for the norm
+        nn.utils.clip_grads_with_norm_(parameters, self.clip_norm, norm)
+        return norm
 
     def _gradients(self, batch: Batch) -> Tensor:
         """The batch's gradients into the parameters; returns its loss."""

@@ -7,15 +7,16 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy import sparse
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.factors import ials
-from recpipe.models.factors.ials import Ials, ImplicitFactors, alternating
+from recpipe.models.factors.ials import Ials, ImplicitFactors, both_sides
 from recpipe.recipe import Run
 from recpipe.training.journal import Journal
 
-RECIPE = Ials(embedding_size=3, regularization=0.05, alpha=0.3, scaling=0.7)
+RECIPE = Ials(embedding_size=3, regularization=0.05, alpha=0.3, scaling=0.7, iterations=3)  # exact for vectors of three
 
 
 def watched(n_users: int = 12, n_items: int = 9) -> TrainingSet:
@@ -54,26 +55,55 @@ def literal_loss(solver: ImplicitFactors, train: TrainingSet) -> torch.Tensor:
 
 def half(solver: ImplicitFactors, train: TrainingSet, side: int) -> None:
     with torch.no_grad():
-        for batch in alternating(train.interactions, 3):
+        for batch in both_sides(train.interactions):
             if int(batch[-1]) == side:
                 solver.step(*batch)
 
 
 @pytest.mark.parametrize("side", [0, 1])
 def test_a_half_step_solves_the_normal_equations_of_every_row(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ials, "_CELLS", 60)  # several groups of unlike lengths
+    monkeypatch.setattr(ials, "_CELLS", 12)  # several blocks
     train = watched()
     solver = network(train)
     X = train.interactions.matrix().toarray().astype(np.float64)
     X = X if side == 0 else X.T
     other = (solver.items, solver.users)[side].detach().numpy().copy()
     half(solver, train, side)
-    own = (solver.users, solver.items)[side].detach().numpy()
+    scores = (solver.users @ solver.items.T).detach().numpy()
     for row, of_row in enumerate(X):
-        films = np.flatnonzero(of_row)
-        matrix = RECIPE.alpha * other.T @ other + other[films].T @ other[films]
-        matrix += RECIPE.regularization * (len(films) + RECIPE.alpha * len(other)) ** RECIPE.scaling * np.eye(3)
-        np.testing.assert_allclose(own[row], np.linalg.solve(matrix, other[films].sum(axis=0)), atol=1e-10)
+        vector = exact(other, np.flatnonzero(of_row), RECIPE)
+        np.testing.assert_allclose(scores[row] if side == 0 else scores[:, row], other @ vector, atol=1e-10)
+
+
+@pytest.mark.parametrize(("iterations", "tolerance"), [(2, 2e-3), (12, 1e-9)])
+def test_few_steps_an_epoch_end_where_the_exact_solution_ends(iterations: int, tolerance: float) -> None:
+    """Of users and films of very unlike activity, in twelve dimensions; tolerance: of the loss of all pairs."""
+    random = np.random.default_rng(0)
+    chances = np.clip(np.outer(random.exponential(size=80), random.exponential(size=60)), 0, 1) * 0.5
+    users, items = np.nonzero(random.random((80, 60)) < chances)
+    train = TrainingSet(Interactions.sorted_from(users, items, np.zeros(len(users)), None, 80, 60))
+    recipe = Ials(embedding_size=12, regularization=0.05, alpha=0.3, iterations=iterations)
+    solver, reference = network(train, recipe), network(train, recipe)
+    for _ in range(8):
+        half(solver, train, 0)
+        half(solver, train, 1)
+        exact_half(reference.users, reference.items, train.interactions.matrix(), recipe)
+        exact_half(reference.items, reference.users, train.interactions.matrix().T.tocsr(), recipe)
+    losses = [literal_loss(each, train).item() for each in (solver, reference)]
+    assert losses[0] == pytest.approx(losses[1], rel=tolerance)
+
+
+def exact(other: np.ndarray, near: np.ndarray, recipe: Ials) -> np.ndarray:
+    """The normal equations of one row: near are the rows of the other side that it watched or was watched by."""
+    ridge = recipe.regularization * (len(near) + recipe.alpha * len(other)) ** recipe.scaling
+    matrix = recipe.alpha * other.T @ other + other[near].T @ other[near] + ridge * np.eye(other.shape[1])
+    return np.linalg.solve(matrix, other[near].sum(axis=0))
+
+
+def exact_half(own: torch.Tensor, other: torch.Tensor, watched: sparse.csr_matrix, recipe: Ials) -> None:
+    with torch.no_grad():
+        for row in range(watched.shape[0]):
+            own[row] = torch.from_numpy(exact(other.numpy(), watched[row].indices, recipe))
 
 
 def test_the_loss_of_all_pairs_never_rises_and_its_gradient_is_zero_on_the_side_just_solved() -> None:
@@ -94,7 +124,7 @@ def test_the_loss_of_all_pairs_never_rises_and_its_gradient_is_zero_on_the_side_
 def test_a_step_tells_the_mean_loss_of_its_rows_and_the_norm_of_its_gradient_before_it() -> None:
     train = watched()
     solver = network(train)
-    (batch,) = (batch for batch in alternating(train.interactions, 3) if int(batch[-1]) == 0)
+    (batch,) = (batch for batch in both_sides(train.interactions) if int(batch[-1]) == 0)
     whole = literal_loss(solver, train)
     (gradient,) = torch.autograd.grad(whole, solver.users)
     X = train.interactions.matrix().toarray()
@@ -111,6 +141,13 @@ def test_who_watched_nothing_and_what_nobody_watched_have_zero_factors() -> None
     assert not factors.user_factors[-1].any()
     assert not factors.item_factors[-1].any()
     assert factors.user_factors[0].any()
+
+
+def test_a_block_in_which_nobody_watched_anything_is_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ials, "_CELLS", 3)  # every row is a block
+    factors = RECIPE.fit(watched(), Run(epochs=2))
+    assert not factors.user_factors[-1].any()
+    assert np.isfinite(factors.user_factors).all() and np.isfinite(factors.item_factors).all()
 
 
 def test_a_fit_reports_every_epoch_and_keeps_the_best() -> None:

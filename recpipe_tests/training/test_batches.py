@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from recpipe.data.interactions import Interactions
 from recpipe.training.batches import film_batches, sequence_batches, user_batches, watched_and_not, with_seeds
-from recpipe.training.negatives import Unseen, popularity_weights
+from recpipe.training.negatives import Marks, Unseen, popularity_weights
 
 N_USERS, N_ITEMS = 7, 11
 SIZES = [1, 2, 3, 39, 1000]
@@ -79,15 +81,29 @@ def test_the_one_film_that_is_left_is_the_one_drawn() -> None:
         assert (weighted.draw(np.array([1]), 50, np.random.default_rng(0)) == left).all()
 
 
+@pytest.mark.parametrize("hashed", [False, True])
 @pytest.mark.parametrize("weights", [None, np.array([1, 5, 2, 9, 4, 3], dtype=np.int64)])
-def test_negatives_follow_their_weights_among_the_unseen(weights: np.ndarray | None) -> None:
-    train = events([[1, 4], [0, 2], []], n_items=6)
-    drawn = Unseen.of(train, weights).draw(np.array([0, 1, 2]), 60_000, np.random.default_rng(0))
-    for user, history in enumerate([[1, 4], [0, 2], []]):
+def test_negatives_follow_their_weights_among_the_unseen(weights: np.ndarray | None, hashed: bool) -> None:
+    histories = [[1, 4], [0, 2], [], [0, 1, 2, 3, 4]]  # the last user's draws mostly end in the search
+    unseen = Unseen.of(events(histories, n_items=6), weights)
+    assert unseen.marks.certain
+    unseen = replace(unseen, marks=Marks.of(unseen.seen, 2**40)) if hashed else unseen
+    drawn = unseen.draw(np.arange(4), 60_000, np.random.default_rng(0))
+    for user, history in enumerate(histories):
         expected = np.ones(6) if weights is None else weights.astype(float)
         expected[history] = 0.0
         shares = np.bincount(drawn[user], minlength=6) / drawn.shape[1]
         np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.01)
+
+
+@pytest.mark.parametrize("below", [30_000, 2**50])
+def test_marks_have_what_is_in_the_set_and_seldom_what_is_not(below: int) -> None:
+    numbers = np.unique(np.random.default_rng(0).integers(0, below, 1_000))
+    marks = Marks.of(numbers, below)
+    assert marks.certain == (below == 30_000)
+    assert marks.has(numbers).all()
+    others = np.setdiff1d(np.random.default_rng(1).integers(0, below, 10_000), numbers)
+    assert marks.has(others).mean() <= (0 if marks.certain else 0.04)
 
 
 def test_popularity_weights_are_whole_positive_and_grow_with_the_power() -> None:

@@ -23,9 +23,10 @@ ROWS, WIDTH = 21, 4
 FEATURES = torch.from_numpy(np.random.default_rng(5).normal(size=(ROWS, WIDTH)).astype(np.float32))
 TARGETS = FEATURES @ torch.tensor([1.0, -2.0, 0.5, 3.0]) + 0.7
 SCALE = torch.tensor([2.0, 0.5])
-EXACT = {"bpr", "cfm", "conv_ncf", "deep_fm", "dmf", "enmf", "gcmc", "lightgcn", "line", "logistic_cfm", "mf",
+EXACT = {"bpr", "cfm", "deep_fm", "dmf", "enmf", "gcmc", "lightgcn", "line", "logistic_cfm", "mf",
          "multi_dae", "nais", "neumf", "ngcf", "nncf", "sgl", "simplex", "spectral_cf"}  # fmt: skip
-"""Their loss is a mean over the rows, without random numbers; that of windows is one over their targets."""
+"""Their loss is a mean over the rows, without random numbers; that of windows is one over their targets. Not
+conv_ncf: its rectifiers turn rounding into up to 5e-4 of the loss within three epochs, with some seeds."""
 FEW_TARGETS = {"bert4rec"}
 """A mean over so few targets a row that parts weighed by rows are further from the whole."""
 SCHEDULE = Schedule(epochs=3, learning_rate=0.05, weight_decay=0.1, clip_norm=100.0)

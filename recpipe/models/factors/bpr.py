@@ -17,6 +17,7 @@ from recpipe.training.costs import learned, pairs_stream, ranking
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr
 from recpipe.training.negatives import popularity_weights
+from recpipe.training.products import entries, products
 from recpipe.training.settings import GradientRecipe
 
 
@@ -67,7 +68,7 @@ class RankedFactors(Learner):
 
     def loss(self, users: Tensor, films: Tensor) -> Tensor:
         """users [rows], films [rows × (1 + negatives)], the one watched first."""
-        scores = (self.users(users)[:, None, :] * self.items(films)).sum(-1) + self.item_biases[films]
+        scores = products(self.users.weight, self.items.weight, users, films) + entries(self.item_biases, films)
         return bpr(scores[:, 0], scores[:, 1:])
 
     def as_factors(self) -> Factors:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from typing import ClassVar, final
 
-import numpy as np
 import torch
 from pydantic import Field
 from scipy import sparse
 from torch import Tensor, nn
 
-from recpipe.costs import BLAS, FLOAT, LONG, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, Cost, Shape
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.factors import Factors
-from recpipe.scoring.folding import FoldIn, padded
+from recpipe.scoring.folding import FoldIn
 from recpipe.training.costs import Stream, learned, ranking
+from recpipe.training.graph import sparse_product
 from recpipe.training.loop import Batch, Solver, learn, seeded
 from recpipe.training.settings import Schedule
 
-_CELLS = 2**21
-"""Numbers held at once for a group of rows: 8 MiB."""
+_CELLS = 2**18
+"""Numbers in the factors of the rows solved for at once: 1 MiB, what a processor's cache holds."""
 
 
 @final
@@ -31,27 +33,32 @@ class Ials(Recipe):
         Σ_(u,i)∈S (p_u · q_i − 1)² + alpha · Σ_all pairs (p_u · q_i)²
             + λ Σ_u (|S_u| + alpha · n_items)^ν ‖p_u‖² + λ Σ_i (|S_i| + alpha · n_users)^ν ‖q_i‖².
 
-    An epoch solves for all users with the films held, then for all films with the users held, exactly; with Q_u the
-    factors of u's films, [|S_u| × embedding_size], λ_u the user's weight in the last line:
+    An epoch goes from all users, with the films held, to all films, with the users held. With Q_u the factors of u's
+    films, [|S_u| × embedding_size], λ_u the user's weight in the last line, it makes p_u better towards the solution of
 
-        p_u = (Q_uᵀ Q_u + alpha · QᵀQ + λ_u I)⁻¹ Q_uᵀ 1,
+        (Q_uᵀ Q_u + alpha · QᵀQ + λ_u I) p_u = Q_uᵀ 1
 
-    by Cholesky's factors, for groups of users with about as many films at once. What is reported as loss is the mean
-    over the rows solved for of what they add to the loss, before they are.
+    by `iterations` steps of conjugate gradients from the p_u of the epoch before. Both sides are first turned into the
+    basis in which QᵀQ is diagonal, which changes no score: there alpha · QᵀQ + |S_u| / n_items · QᵀQ + λ_u I is a
+    preconditioner that costs nothing, and two steps do what the exact solution does (docs/performance.md). What is
+    reported as loss is the mean over the rows solved for of what they add to the loss, before they are.
 
     regularization: λ. scaling: ν; 0 is one weight for all, 1 is the frequency scaling of ALS with one event an entry.
 
     Source: Hu, Koren and Volinsky 2008, "Collaborative Filtering for Implicit Feedback Datasets", ICDM, in the form of
     Rendle, Krichene, Zhang and Koren 2022, "Revisiting the Performance of iALS on Item Recommendation Benchmarks",
-    RecSys: loss, ν, and initial factors N(0, 0.1² / embedding_size). Departures: none from the latter; the former's
-    confidence grows with the number of times watched, which is one here. Who was not there at training gets factors
-    from the history at hand, by the same formula; who was, keeps those of training.
+    RecSys: loss, ν, and initial factors N(0, 0.1² / embedding_size). Conjugate gradients: Takács, Pilászy and Tikk
+    2011, "Applications of the Conjugate Gradient Method for Implicit Feedback Collaborative Filtering", RecSys.
+    Departures: the preconditioner; the first paper's confidence grows with the number of times watched, which is one
+    here. Who was not there at training gets factors from the history at hand, by the exact solution; who was, keeps
+    those of training.
     """
 
     embedding_size: int = Field(default=64, ge=1)
     regularization: float = Field(default=0.3, gt=0.0)
     alpha: float = Field(default=0.5, gt=0.0)
     scaling: float = Field(default=0.5, ge=0.0)
+    iterations: int = Field(default=2, ge=1)
     epochs: int = Field(default=50, ge=1)
     patience: int = Field(default=5, ge=1)
 
@@ -63,22 +70,23 @@ class Ials(Recipe):
         """Factors; zero for who watched nothing and for films that nobody watched."""
         with seeded(run):
             network = ImplicitFactors(train.n_users, train.n_items, self)
-        groups = alternating(train.interactions, self.embedding_size)
+        sides = both_sides(train.interactions)
         schedule = Schedule(self.epochs, learning_rate=0.0, patience=self.patience)
-        return learn(network, lambda numbers: groups, ImplicitFactors.as_factors, schedule, run)
+        return learn(network, lambda numbers: sides, ImplicitFactors.as_factors, schedule, run)
 
     def cost(self, shape: Shape) -> Cost:
-        """A vector a user and a film; in a step, a group's films' vectors and its matrices and the other side's
-        vectors; each event twice as an int64, with a quarter more for padding. Time: embedding_size² an event
-        and embedding_size³ a row, and what a step takes whatever its size.
+        """A vector a user and a film; in a step, one side's once more as it is turned, eight times those of a block
+        and its events; each event twice as an int32. Time: for each event and step, two products with a vector.
         """
         size, rows = self.embedding_size, shape.n_users + shape.n_items
+        block = min(max(_CELLS, size), size * rows)
         longest = int(max(shape.lengths.max(initial=0), shape.counts.max(initial=0)))
-        group = min(max(_CELLS, size * (longest + size)), size * (2 * shape.n_events + rows * size))
-        step = FLOAT * 2 * group + FLOAT * size * max(shape.n_users, shape.n_items)
-        groups = Stream(2.5 * LONG * shape.n_events, 4 * LONG * shape.n_events)
-        seconds = 6e-11 * size**2 * 2 * shape.n_events + rows * (1e-10 * size**3 + 1e-6)
-        return learned(rows * size, step, BLAS + ranking(shape), groups, seconds)
+        events = min(shape.n_events, longest * block // size)
+        step = FLOAT * (size * max(shape.n_users, shape.n_items) + 8 * block + shape.n_events + 6 * events)
+        sides = Stream(2 * FLOAT * shape.n_events, 5 * FLOAT * shape.n_events)
+        passes = 2 * 2 * (1 + self.iterations) * shape.n_events
+        seconds = passes * (2e-9 + 1e-10 * size) + rows * size * (4e-9 * (1 + self.iterations) + 1e-10 * size)
+        return learned(rows * size, step, BLAS + ranking(shape), sides, seconds)
 
 
 class ImplicitFactors(Solver):
@@ -91,22 +99,49 @@ class ImplicitFactors(Solver):
         self.users = nn.Parameter(torch.randn(n_users, recipe.embedding_size) * deviation)
         self.items = nn.Parameter(torch.randn(n_items, recipe.embedding_size) * deviation)
 
-    def step(self, rows: Tensor, watched: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
-        """Solve for the rows of one side. rows: int64 [rows]. watched: int64 [rows × most], padded with the number of
-        rows on the other side. side: 0-d, 0 for users and 1 for films.
+    def step(self, lengths: Tensor, watched: Tensor, side: Tensor) -> tuple[Tensor, Tensor]:
+        """Make all rows of one side better. lengths: int64 [rows], of the other side's rows that each one watched or
+        was watched by; watched: int32 [sum of lengths], these, row after row. side: 0-d, 0 for users and 1 for films.
         """
         own, other = (self.users, self.items) if int(side) == 0 else (self.items, self.users)
-        counts = (watched < len(other)).sum(dim=1, dtype=own.dtype)
-        near = torch.cat((other, other.new_zeros(1, other.shape[1])))[watched]
-        scales = (counts + self.recipe.alpha * len(other)) ** self.recipe.scaling
-        matrices = near.mT @ near + self.recipe.alpha * (other.T @ other)
-        matrices.diagonal(dim1=1, dim2=2).add_(self.recipe.regularization * scales[:, None])
-        sums = near.sum(dim=1)
-        before = own[rows]
-        products = torch.linalg.vecdot(matrices, before[:, None, :])
-        losses = (before * (products - 2 * sums)).sum(dim=1) + counts
-        own[rows] = torch.cholesky_solve(sums[..., None], torch.linalg.cholesky(matrices))[..., 0]
-        return losses.mean(), torch.linalg.vector_norm(2 * (products - sums))
+        spectrum, basis = torch.linalg.eigh(other.T @ other)
+        for table in (own, other):
+            table.copy_(table @ basis)
+        squares = self.recipe.alpha * spectrum.clamp_min(0)
+        loss, square = own.new_zeros(()), own.new_zeros(())
+        for block, matrix in _blocks(lengths, watched, other):
+            counts = lengths[block, None].to(own.dtype)
+            ridge = self.recipe.regularization * (counts + self.recipe.alpha * len(other)) ** self.recipe.scaling
+            before = own[block]
+            errors = torch.sparse.sampled_addmm(matrix, before, other.T, alpha=-1.0)  # 1 − score where watched
+            residuals = sparse_product(errors, other) - before * (squares + ridge)
+            loss += errors.values().sum() - (before * residuals).sum()
+            square += residuals.square().sum()
+            own[block] = self._solved(matrix, other, squares, ridge, before, residuals) * (counts > 0)
+        return loss / len(lengths), 2 * square.sqrt()
+
+    def _solved(
+        self, matrix: Tensor, other: Tensor, squares: Tensor, ridge: Tensor, solution: Tensor, residuals: Tensor
+    ) -> Tensor:
+        """Conjugate gradients for each row by itself, all of [rows × embedding_size] but squares [embedding_size], the
+        diagonal of alpha · QᵀQ, and ridge [rows × 1].
+        """
+        counts = matrix.crow_indices().diff()[:, None]
+        diagonal = squares + ridge
+        scales = 1 / (diagonal + squares * (counts / (self.recipe.alpha * len(other))))
+        directions = residuals * scales
+        lengths = _dot(residuals, directions)
+        for iteration in range(1, self.recipe.iterations + 1):
+            scores = torch.sparse.sampled_addmm(matrix, directions, other.T, beta=0.0)
+            changes = torch.addcmul(sparse_product(scores, other), directions, diagonal)
+            steps = _ratio(lengths, _dot(directions, changes))
+            solution = torch.addcmul(solution, steps, directions)
+            if iteration < self.recipe.iterations:
+                residuals = torch.addcmul(residuals, steps, changes, value=-1)
+                nearer = residuals * scales
+                before, lengths = lengths, _dot(residuals, nearer)
+                directions = torch.addcmul(nearer, _ratio(lengths, before), directions)
+        return solution
 
     def as_factors(self) -> Factors:
         """Copies, as plain arrays."""
@@ -115,21 +150,38 @@ class ImplicitFactors(Solver):
         return Factors(users, items, fold_in=fold_in)
 
 
-def alternating(interactions: Interactions, embedding_size: int) -> list[Batch]:
-    """What `ImplicitFactors.step` takes, one group after the other: all users, then all films, the longest first."""
+def both_sides(interactions: Interactions) -> list[Batch]:
+    """What `ImplicitFactors.step` takes: all users, then all films."""
     watched = interactions.matrix()
-    return [*_groups(watched, embedding_size, 0), *_groups(watched.T.tocsr(), embedding_size, 1)]
+    return [_side(watched, 0), _side(watched.T.tocsr(), 1)]
 
 
-def _groups(matrix: sparse.csr_matrix, embedding_size: int, side: int) -> list[Batch]:
-    lengths = np.diff(matrix.indptr)
-    order = np.argsort(-lengths, kind="stable")
-    groups: list[Batch] = []
-    start = 0
-    while start < len(order):
-        most = int(lengths[order[start]])
-        rows = order[start : start + max(1, _CELLS // (embedding_size * (most + embedding_size)))]
-        columns = padded(matrix, rows, most)
-        groups.append((torch.from_numpy(rows.astype(np.int64)), torch.from_numpy(columns), torch.tensor(side)))
-        start += len(rows)
-    return groups
+def _side(watched: sparse.csr_matrix, side: int) -> Batch:
+    lengths = torch.from_numpy(watched.indptr).diff().long()
+    return lengths, torch.from_numpy(watched.indices), torch.tensor(side)
+
+
+def _blocks(lengths: Tensor, watched: Tensor, other: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Some rows after the other, and ones where they watched: sparse CSR [these rows × rows of the other side]."""
+    ends = torch.cat((lengths.new_zeros(1), lengths.cumsum(0)))
+    ones = other.new_ones(len(watched))
+    at_once = max(1, _CELLS // other.shape[1])
+    for start in range(0, len(lengths), at_once):
+        starts = ends[start : start + at_once + 1]
+        first, last = int(starts[0]), int(starts[-1])
+        index = (starts - first).to(watched.dtype), watched[first:last]
+        with warnings.catch_warnings():  # products alone are used, and tested
+            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+            size = (len(starts) - 1, len(other))
+            matrix = torch.sparse_csr_tensor(*index, ones[first:last], size=size, check_invariants=False)
+        yield slice(start, start + at_once), matrix
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    """Row by row, [rows × 1]."""
+    return torch.linalg.vecdot(one, other)[:, None]
+
+
+def _ratio(dividend: Tensor, divisor: Tensor) -> Tensor:
+    """0 where both are: a row that is solved already stays as it is."""
+    return dividend / divisor.clamp_min(torch.finfo(divisor.dtype).tiny)

@@ -17,6 +17,7 @@ from recpipe.scoring.factors import Factors
 from recpipe.training.batches import user_batches, watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking, users_stream
 from recpipe.training.loop import Learner, learn, seeded
+from recpipe.training.products import entries, products
 from recpipe.training.settings import GradientRecipe
 
 
@@ -89,10 +90,10 @@ class LogisticFactors(Learner):
 
     def loss_of_sampled(self, users: Tensor, films: Tensor) -> Tensor:
         """users [rows], films [rows × (1 + negatives)], the one watched first."""
-        products = (self.users(users)[:, None, :] * self.items(films)).sum(-1)
-        watched = torch.zeros_like(products)
+        found = products(self.users.weight, self.items.weight, users, films)
+        watched = torch.zeros_like(found)
         watched[:, 0] = 1.0
-        return self._mean(products + self.user_biases[users, None] + self.item_biases[films], watched)
+        return self._mean(found + self.user_biases[users, None] + entries(self.item_biases, films), watched)
 
     def _mean(self, scores: Tensor, watched: Tensor) -> Tensor:
         """alpha X softplus(−s) + softplus(s), as (1 + alpha X) softplus(s) − alpha X s: one exponential a pair."""

@@ -17,6 +17,7 @@ from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import watched_first, watched_squared
+from recpipe.training.products import entries, products
 from recpipe.training.settings import GradientRecipe
 
 
@@ -69,8 +70,8 @@ class BiasedFactors(Learner):
 
     def loss(self, users: Tensor, films: Tensor) -> Tensor:
         """users [rows], films [rows × (1 + negatives)], the one watched first."""
-        products = (self.users(users)[:, None, :] * self.items(films)).sum(-1)
-        return self.pointwise(self.mean + self.user_biases[users, None] + self.item_biases[films] + products)
+        found = products(self.users.weight, self.items.weight, users, films)
+        return self.pointwise(self.mean + self.user_biases[users, None] + entries(self.item_biases, films) + found)
 
     def as_factors(self) -> Factors:
         """The same scores as plain arrays."""
