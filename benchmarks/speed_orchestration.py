@@ -5,10 +5,11 @@
 Loading: `dagster definitions validate` on recpipe's definitions, and on none at all, which is the limit, both with the
 instance that an activated environment names. A build of MODELS on ML-1M, from the zip to the leaderboard, in a home
 folder of its own: each step's CPU seconds from its start to its end in the planner, the run in Dagster included, beside
-the same functions called one after the other in one process (bare_steps.py), in another home folder. What the first takes beyond the second is overhead; the limit is one run of an
-asset that does nothing. Nothing to do: `recpipe build` once more, as a process of its own, against one that imports
-Dagster and opens the same instance. CPU seconds of one thread, with bytecode kept as Python does by default, since
-without it every process compiles this project anew; the best of `--times`, of the two builds one each.
+the same functions called one after the other in one process (bare_steps.py), in another home folder. What the first
+takes beyond the second is overhead; the limit is one run of an asset that does nothing. Nothing to do: `recpipe build`
+once more, as a process of its own, against one that imports Dagster and opens the same instance. CPU seconds of one
+thread, with bytecode kept as Python does by default, since without it every process compiles this project anew; the
+best of `--times`, of the two builds one each.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def test_a_build_with_nothing_to_do_loads_nothing_that_trains_draws_or_checks(bu
         f"print([name for name in {heavy} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert " 0 steps run" in " " + done.stdout
+    assert "\n0 steps run" in done.stdout
     assert done.stdout.strip().splitlines()[-1] == "[]"
 
 

@@ -29,6 +29,9 @@ GROUPS_A_PLACE = 8
 """Groups of films a place of the list, whose maxima say how high a score must be: with fewer more films are looked at
 twice, with more the maxima take longer to be put in order."""
 
+MANY_CANDIDATES = 1 << 20
+"""Candidates of the rows that are looked at together; the work on one takes about 60 bytes."""
+
 Masker: TypeAlias = Callable[[Histories], NDArray[np.bool_]]
 """From a block of users to bool [rows × n_items]: which films may be recommended to each of them."""
 
@@ -113,26 +116,7 @@ def top(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     scores: float32 [rows × columns], -inf for what may not be chosen; where fewer than k are left: `NO_FILM`, -inf.
     Raises ValueError on NaN and +inf.
     """
-    n_rows, n_columns = scores.shape
-    chosen = min(k, n_columns)
-    least = _below_the_kth(scores, chosen)
-    cells = np.flatnonzero(scores >= least[:, None])
-    rows = cells // n_columns
-    values = scores.reshape(-1)[cells]
-    starts = np.searchsorted(rows, np.arange(n_rows))
-    if len(cells) > 2 * n_rows * chosen:
-        wanted = _without_surplus_ties(rows, starts, values == least[rows], chosen)
-        cells, rows, values = cells[wanted], rows[wanted], values[wanted]
-        starts = np.searchsorted(rows, np.arange(n_rows))
-    places = np.arange(len(rows)) - starts[rows]
-    keys = np.full((n_rows, max(k, places.max(initial=-1) + 1)), NO_KEY)
-    keys[rows, places] = _descending(values) << 32 | (cells - rows * n_columns).astype(np.uint64)
-    keys.partition(k - 1, axis=1)
-    keys = np.sort(keys[:, :k], axis=1)
-    columns = keys.astype(np.uint32).view(np.int32)  # the lower half; that of `NO_KEY` is -1
-    highest = np.take_along_axis(scores, np.maximum(columns, 0), axis=1)
-    highest[columns == NO_FILM] = -np.inf
-    return columns, highest
+    return _listed(scores, _below_the_kth(scores, min(k, scores.shape[1])), k)
 
 
 def release_year_filter(years: IntArray, tolerance: int) -> Masker:
@@ -187,6 +171,33 @@ def _below_the_kth(scores: FloatArray, k: int) -> FloatArray:
         )
     maxima.partition(n_groups - k, axis=1)
     return np.maximum(maxima[:, n_groups - k], LOWEST)
+
+
+def _listed(scores: FloatArray, least: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """The lists of `top`, given a bound below which no score of a row is in its list."""
+    n_rows, n_columns = scores.shape
+    candidate = scores >= least[:, None]
+    if n_rows > 1 and np.count_nonzero(candidate) > MANY_CANDIDATES:  # ties; a part of the rows takes less memory
+        parts = slice(n_rows // 2), slice(n_rows // 2, None)
+        columns, highest = zip(*(_listed(scores[part], least[part], k) for part in parts), strict=True)
+        return np.concatenate(columns), np.concatenate(highest)
+    cells = np.flatnonzero(candidate)
+    rows = cells // n_columns
+    values = scores.reshape(-1)[cells]
+    starts = np.searchsorted(rows, np.arange(n_rows))
+    if len(cells) > 2 * n_rows * k:
+        wanted = _without_surplus_ties(rows, starts, values == least[rows], k)
+        cells, rows, values = cells[wanted], rows[wanted], values[wanted]
+        starts = np.searchsorted(rows, np.arange(n_rows))
+    places = np.arange(len(rows)) - starts[rows]
+    keys = np.full((n_rows, max(k, places.max(initial=-1) + 1)), NO_KEY)
+    keys[rows, places] = _descending(values) << 32 | (cells - rows * n_columns).astype(np.uint64)
+    keys.partition(k - 1, axis=1)
+    keys = np.sort(keys[:, :k], axis=1)
+    columns = keys.astype(np.uint32).view(np.int32)  # the lower half; that of `NO_KEY` is -1
+    highest = np.take_along_axis(scores, np.maximum(columns, 0), axis=1)
+    highest[columns == NO_FILM] = -np.inf
+    return columns, highest
 
 
 def _without_surplus_ties(

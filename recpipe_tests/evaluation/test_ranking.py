@@ -3,6 +3,7 @@ import pytest
 
 from recpipe.data.features import UNKNOWN_YEAR
 from recpipe.data.interactions import Interactions
+from recpipe.evaluation import ranking as module
 from recpipe.evaluation.ranking import NO_FILM, Ranking, rank, release_year_filter, top
 from recpipe_tests.evaluation.scorers import Known, random_world, watched
 
@@ -57,7 +58,9 @@ def kinds_of_scores(random, n_rows, n_columns):
 
 @pytest.mark.parametrize("n_columns", [1, 7, 96, 500, 1001])
 @pytest.mark.parametrize("k", [1, 3, 12, 100])
-def test_lists_are_those_of_a_full_stable_sort_whatever_the_scores(n_columns, k):
+@pytest.mark.parametrize("many", [module.MANY_CANDIDATES, 100])
+def test_lists_are_those_of_a_full_stable_sort_whatever_the_scores(monkeypatch, n_columns, k, many):
+    monkeypatch.setattr(module, "MANY_CANDIDATES", many)
     for scores in kinds_of_scores(np.random.default_rng(2), 9, n_columns):
         items, values = top(scores, k)
         slow = np.argsort(-scores, axis=1, kind="stable")[:, :k]
