@@ -179,8 +179,8 @@ def _listed(scores: FloatArray, least: FloatArray, k: int) -> tuple[IntArray, Fl
     candidate = scores >= least[:, None]
     if n_rows > 1 and np.count_nonzero(candidate) > MANY_CANDIDATES:  # ties; a part of the rows takes less memory
         parts = slice(n_rows // 2), slice(n_rows // 2, None)
-        columns, highest = zip(*(_listed(scores[part], least[part], k) for part in parts), strict=True)
-        return np.concatenate(columns), np.concatenate(highest)
+        lists = [_listed(scores[part], least[part], k) for part in parts]
+        return np.concatenate([films for films, _ in lists]), np.concatenate([values for _, values in lists])
     cells = np.flatnonzero(candidate)
     rows = cells // n_columns
     values = scores.reshape(-1)[cells]
