@@ -34,7 +34,7 @@ from bars import Row, table
 from figures import KEPT, Figure, Figures, write_between
 
 MODELS = ("ease", "item_knn", "multi_vae")
-EPOCHS = 10
+EPOCHS = 3
 """Of multi_vae, as a whole build with early stopping would take the machine for an hour."""
 NOTHING = "import dagster as dg\n\ndefs = dg.Definitions()\n"
 OPENED = "import dagster as dg; dg.DagsterInstance.get().get_runs_count()"
