@@ -6,6 +6,7 @@ settings and code by digest, upstream artifacts by the digest of their content. 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -225,8 +226,7 @@ class Lineage:
     def sql(self) -> dict[str, SqlModel]:
         """The tables of dbt_like_sql by name, each after everything that it reads."""
         folder = sql_folder()
-        files = tuple((path, path.stat().st_mtime_ns) for path in sorted(folder.glob("*/*.sql")))
-        return _sql_models(folder, files)
+        return _sql_models(folder, tuple(_files_of_sql(folder)))
 
     def partitioned_by_split(self, table: str) -> bool:
         """Whether a table is computed inside a split: it reads its training part, or a table that does."""
@@ -392,7 +392,14 @@ def _seen_by(node: Node, needed: Record) -> str:
     return digest_of(needed.figures.get("form")) if node.asset == "arrival" else needed.content
 
 
+def _files_of_sql(folder: Path) -> Iterator[tuple[str, int]]:
+    """Path and time of the last change of every file; asked for at every look at a table, so not by a glob."""
+    for subfolder in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
+        yield from sorted((file.path, file.stat().st_mtime_ns) for file in os.scandir(subfolder)
+                          if file.name.endswith(".sql"))  # fmt: skip
+
+
 @cache
-def _sql_models(folder: Path, files: tuple[tuple[Path, int], ...]) -> dict[str, SqlModel]:
+def _sql_models(folder: Path, files: tuple[tuple[str, int], ...]) -> dict[str, SqlModel]:
     """Parsed anew only where a file has changed."""
     return models(folder)

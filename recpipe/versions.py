@@ -1,27 +1,39 @@
 """What the code of a step is, as a digest: its module and every module of the project that it imports.
 
 Comments, docstrings and layout do not count, so that only a change that can change a result makes a step stale.
-Nothing is imported for it: the sources are parsed.
+Nothing is imported for it: the sources are parsed. What a file says is kept beside the bytecode, in one small cache
+that may be deleted at any time, and is read again only where the file has changed.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import sys
+import time
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
+from importlib.util import cache_from_source
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+from recpipe.storage import replace_text
 
 PACKAGE = Path(__file__).parent
+
+SETTLED = 2_000_000_000
+"""Nanoseconds after its last change from which on a file is kept in the cache: see `data.digests`."""
 
 
 def code_version(*modules: str) -> str:
     """sha256 over the modules and everything of this project that they import, directly or not."""
-    digest = hashlib.sha256()
-    for name in sorted(closure(modules)):
+    digest, names = hashlib.sha256(), sorted(closure(modules))
+    for name in names:
         digest.update(f"{name}:{_source(name).digest}\n".encode())
+    _keep(names)
     return digest.hexdigest()
 
 
@@ -71,14 +83,73 @@ class _Source:
     classes: dict[str, tuple[tuple[str, ...], dict[str, Any]]]
     comes_from: dict[str, str]
 
+    def told(self) -> dict[str, Any]:
+        """As JSON; defaults as Python writes them, since JSON knows no tuple."""
+        classes = {name: [list(bases), repr(own)] for name, (bases, own) in self.classes.items()}
+        return {"digest": self.digest, "imports": list(self.imports), "switched_on": sorted(self.switched_on),
+                "classes": classes, "comes_from": self.comes_from}  # fmt: skip
+
+    @classmethod
+    def of(cls, told: dict[str, Any]) -> Self:
+        classes = {name: (tuple(bases), ast.literal_eval(own)) for name, (bases, own) in told["classes"].items()}
+        imports, switched_on = tuple(told["imports"]), frozenset(told["switched_on"])
+        return cls(told["digest"], imports, switched_on, classes, told["comes_from"])
+
 
 def _source(module: str) -> _Source:
     path = _file(module)
-    return _parsed(path, path.stat().st_mtime_ns)
+    return _read(path, _stamp(path))
 
 
 @cache
-def _parsed(path: Path, modified: int) -> _Source:
+def _read(path: Path, stamp: tuple[int, ...]) -> _Source:
+    kept = _kept().get(str(path))
+    return _Source.of(kept["source"]) if kept and kept["stamp"] == list(stamp) else _parsed(path)
+
+
+def _kept() -> dict[str, Any]:
+    """What the cache holds, by path; nothing where it is missing, damaged or of another version of this file."""
+    path = _cache()
+    return _entries(path, _stamp(path)) if path.exists() else {}
+
+
+@lru_cache(maxsize=4)
+def _entries(path: Path, stamp: tuple[int, ...]) -> dict[str, Any]:
+    with suppress(ValueError, KeyError, TypeError, OSError):
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["made_by"] == list(_stamp(Path(__file__))):
+            entries: dict[str, Any] = told["files"]
+            return entries
+    return {}
+
+
+def _keep(modules: Collection[str]) -> None:
+    """Bring what the cache does not hold into it, as bytecode is kept: not where that is not wanted or not allowed."""
+    kept, now = _kept(), time.time_ns()
+    stamps = {path: _stamp(path) for path in map(_file, modules)}
+    new = {
+        str(path): {"stamp": list(stamp), "source": _read(path, stamp).told()}
+        for path, stamp in stamps.items()
+        if kept.get(str(path), {}).get("stamp") != list(stamp) and now - max(stamp[1:]) > SETTLED
+    }
+    if new and not sys.dont_write_bytecode:
+        there = {path: entry for path, entry in kept.items() if Path(path).exists()}
+        with suppress(OSError):
+            told = {"made_by": _stamp(Path(__file__)), "files": there | new}
+            replace_text(_cache(), json.dumps(told))
+
+
+def _cache() -> Path:
+    return Path(cache_from_source(str(PACKAGE / "versions.py"))).with_suffix(".json")
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Size, time of the last change of the content and of the entry (nanoseconds; the latter cannot be set back)."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _parsed(path: Path) -> _Source:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     nodes = list(ast.walk(tree))
     switched_on = {

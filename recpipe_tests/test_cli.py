@@ -76,6 +76,24 @@ def test_a_model_is_shown_with_what_a_training_on_the_current_data_takes(built):
     assert re.search(r"on the current interactions: about \d+ MiB, \d+\.\d CPU seconds an epoch", shown.stdout)
 
 
+def test_a_build_with_nothing_to_do_loads_nothing_that_trains_draws_or_checks(built):
+    heavy = ("torch", "pandas", "matplotlib", "sklearn", "lightgbm", "great_expectations", "duckdb")
+    code = (
+        "import sys; from recpipe.cli import app; app(['build'], standalone_mode=False); "
+        f"print([name for name in {heavy} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "\n0 steps run" in done.stdout
+    assert done.stdout.strip().splitlines()[-1] == "[]"
+
+
+def test_a_misspelt_setting_is_found_before_the_first_step(built):
+    (built.conf / "models" / "ease.yaml").write_text("recipe: ease\nregularisation: 3\n")
+    done = run("build")
+    assert done.returncode == 2
+    assert "regularisation: no such setting" in done.stderr and "made" not in done.stdout
+
+
 def test_a_misspelt_setting_ends_with_the_file_the_key_and_status_two(project):
     (project.conf / "models" / "ease.yaml").write_text("recipe: ease\nregularisation: 3\n")
     done = run("models")

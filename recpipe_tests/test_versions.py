@@ -54,3 +54,50 @@ def test_the_defaults_read_from_the_source_are_the_recipes_own(name):
     fields = recipe_class(name).model_fields
     own = {key: field.get_default() for key, field in fields.items() if not field.is_required()}
     assert versions.defaults(recipe_modules()[name], class_name(name)) == own
+
+
+def cache_of(package):
+    return next((package / "__pycache__").glob("versions.*.json"))
+
+
+@pytest.fixture
+def settled(package, monkeypatch):
+    monkeypatch.setattr(versions, "SETTLED", -1)
+    monkeypatch.setattr(versions.sys, "dont_write_bytecode", False)
+    return package
+
+
+def test_what_the_cache_tells_is_what_the_sources_say(settled):
+    (settled / "high.py").write_text(
+        "from recpipe.low import VALUE\n\n"
+        "class High(Low):\n    layers: tuple[int, ...] = (600, 200)\n    on: bool = True\n"
+    )
+    read = versions.code_version("recpipe.high"), versions.defaults("recpipe.high", "High")
+    assert cache_of(settled).exists()
+    versions._read.cache_clear()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(versions, "_parsed", lambda path: pytest.fail(f"{path} was parsed again"))
+        assert (versions.code_version("recpipe.high"), versions.defaults("recpipe.high", "High")) == read
+        assert versions.declares("recpipe.high", "on") and versions.closure(["recpipe.high"]) >= {"recpipe.low"}
+
+
+def test_a_changed_file_is_read_again_whatever_the_cache_holds(settled):
+    before = versions.code_version("recpipe.high")
+    versions._read.cache_clear()
+    (settled / "low.py").write_text("VALUE = 2\n")
+    assert versions.code_version("recpipe.high") != before
+
+
+def test_a_file_that_has_just_been_changed_is_not_kept(package, monkeypatch):
+    monkeypatch.setattr(versions.sys, "dont_write_bytecode", False)
+    versions.code_version("recpipe.high")
+    assert not (package / "__pycache__").exists()
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"made_by": 1}', '{"files": {}}', "no json"])
+def test_a_damaged_cache_is_made_anew(settled, text):
+    before = versions.code_version("recpipe.high")
+    cache_of(settled).write_text(text)
+    versions._read.cache_clear()
+    assert versions.code_version("recpipe.high") == before
+    assert "low.py" in cache_of(settled).read_text()

@@ -17,6 +17,9 @@ FloatArray: TypeAlias = NDArray[np.float32]
 NEWCOMER = -1
 """The row number of a user that training has not seen."""
 
+USERS_A_BLOCK = 4096
+"""Users whose films are counted at once: memory does not grow with their number."""
+
 
 @dataclass(frozen=True, eq=False)
 class Interactions:
@@ -94,7 +97,15 @@ class Interactions:
 
     def item_counts(self) -> LongArray:
         """int64 [n_items]: how many users watched each film."""
-        return np.asarray(self.matrix().getnnz(axis=0), dtype=np.int64)
+        counts = np.zeros(self.n_items, dtype=np.int64)
+        for first in range(0, self.n_users, USERS_A_BLOCK):
+            offsets = self.offsets[first : first + USERS_A_BLOCK + 1]
+            items = self.items[offsets[0] : offsets[-1]]
+            watched = (np.ones(len(items), dtype=np.int8), items, offsets - offsets[0])
+            by_film = sparse.csr_matrix(watched, shape=(len(offsets) - 1, self.n_items)).tocsc()
+            by_film.sum_duplicates()  # by film users are in order, so that repeats are neighbours
+            counts += np.diff(by_film.indptr)
+        return counts
 
     def histories(self, users: NDArray[np.integer] | None = None) -> Histories:
         """The films of the given users (all where None), one row a user, oldest first."""
@@ -128,8 +139,11 @@ class Histories:
         return np.diff(self.offsets)
 
     def rows(self, which: NDArray[np.integer] | slice) -> Histories:
-        """The chosen rows, in the order asked for."""
+        """The chosen rows, in the order asked for; of a slice with neighbouring rows the events are not copied."""
         if isinstance(which, slice):
+            first, end, step = which.indices(len(self))
+            if step == 1:
+                return self._between(first, max(first, end))
             which = np.arange(len(self))[which]
         lengths = self.lengths[which]
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
@@ -140,6 +154,17 @@ class Histories:
             self.items[events],
             self.times[events],
             None if self.ratings is None else self.ratings[events],
+            self.n_items,
+        )
+
+    def _between(self, first: int, end: int) -> Histories:
+        begin, stop = self.offsets[first], self.offsets[end]
+        return Histories(
+            self.users[first:end],
+            self.offsets[first : end + 1] - begin,
+            self.items[begin:stop],
+            self.times[begin:stop],
+            None if self.ratings is None else self.ratings[begin:stop],
             self.n_items,
         )
 

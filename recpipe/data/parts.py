@@ -45,6 +45,10 @@ class HeldOut:
     def __len__(self) -> int:
         return len(self.histories)
 
+    def rows(self, which: NDArray[np.integer] | slice) -> HeldOut:
+        """The chosen users, in the order asked for."""
+        return HeldOut(self.histories.rows(which), self.targets.rows(which))
+
 
 @dataclass(frozen=True, eq=False)
 class Parts:

@@ -15,7 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from recpipe.defs.planner import BuildFailed, Built, Hands, OwnHands, build
-from recpipe.lineage import Lineage, Node, model_node
+from recpipe.lineage import Lineage, Node, Standing, model_node
 from recpipe.lock import only_builder
 from recpipe.progress import duration, epoch_in_words, listening
 from recpipe.settings import Project
@@ -36,16 +36,15 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
     workers: a Dask scheduler's address, whose workers then carry out the steps; run.yaml's where it is empty.
     Returns whether all of it stands at the end; a model that failed is named and does not stop the others.
     """
-    from recpipe.steps.submit import place_file
     from recpipe.tracking.following import check_installed
 
     check_installed(project.run().trackers)
     models = project.models_asked(models)
     goals = build_goals(project, models, split)
-    settings = {name: project.recipe(name) for name in models}  # every YAML is checked first
+    _check_settings(project, models, project.split_asked(split))
     arrivals = len(project.arrivals())
     data = project.dataset().source + (f", arrivals: {arrivals}" if arrivals else "")
-    out.print(f"[bold]{len(settings)} models[/bold] on {escape(data)}; writing to {escape(project.address)}")
+    out.print(f"[bold]{len(models)} models[/bold] on {escape(data)}; writing to {escape(project.address)}")
     built, failure = carry_out(project, goals, out, workers or project.run().workers)
     board = goals[-1] if goals[-1].asset == "leaderboard" else goals[-2]
     if project.store.record(board.asset, board.partition):
@@ -54,11 +53,21 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
         out.print(f"[red]{escape(str(failure))}[/red]", highlight=False, soft_wrap=True)
         return False
     if goals[-1].asset == "ensemble_submission":
+        from recpipe.steps.submit import place_file
+
         for note in project.store.need("ensemble_submission").notes:
             out.print(escape(note), highlight=False, soft_wrap=True)
         place_file(project)
         out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
     return not built.failed
+
+
+def _check_settings(project: Project, models: Sequence[str], split: str) -> None:
+    """Every model's YAML is checked first: but for those whose training is current, which passed as they stand."""
+    lineage = Lineage(project)
+    for name in models:
+        if lineage.state(model_node(name, split)).standing is not Standing.CURRENT:
+            project.recipe(name)  # loads what the recipe learns with, torch for instance
 
 
 def build_aside(project: Project, goal: Node, out: Console) -> bool:

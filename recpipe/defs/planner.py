@@ -295,6 +295,7 @@ def _executed(
         tags={
             STEP_TAG: str(node).replace("|", "/").replace("[", ".").replace("]", ""),
             PROCESS_TAG: this_process(),
+            HOST: gethostname(),  # said at once: to add it to a run that stands takes the database once more
             **tags,
         },
         run_config={

@@ -10,11 +10,22 @@ from numpy.typing import NDArray
 
 from recpipe.data.interactions import IntArray, Interactions, LongArray
 from recpipe.data.parts import HeldOut
-from recpipe.evaluation.metrics import METRICS, Hits, Targets, Values, over_lists, parse_metric, per_user
-from recpipe.evaluation.ranking import Masker, rank
+from recpipe.evaluation.metrics import (
+    METRICS,
+    Hits,
+    Targets,
+    Values,
+    over_lists,
+    parse_metric,
+    per_user,
+    times_listed,
+)
+from recpipe.evaluation.ranking import ROWS_A_CALL, Masker, rank
 from recpipe.recipe import Scorer
 
 CUT_OFFS = (5, 10, 20)
+USERS_AT_ONCE = 64 * ROWS_A_CALL
+"""Users that are ranked and measured at once: memory beyond the figures that are returned does not grow with users."""
 HEAD = 0.2
 """The head: this share of the films, the most watched in training; the tail: all others."""
 
@@ -54,19 +65,26 @@ def evaluate(
     """
     if not len(held_out):
         raise ValueError("evaluate: nobody has hidden films; the split left this part empty")
-    targets = Targets.of(held_out.targets)
-    items = rank(scorer, held_out.histories, max(cut_offs), masker=masker).items
-    hits = targets.hits(items)
+    films = _Films.none(train.n_items, cut_offs)
+    n_targets, values = [], []
+    for start in range(0, len(held_out), USERS_AT_ONCE):
+        asked = held_out.rows(slice(start, start + USERS_AT_ONCE))
+        targets = Targets.of(asked.targets)
+        items = rank(scorer, asked.histories, max(cut_offs), masker=masker).items
+        hits = targets.hits(items)
+        films.count(items, hits, targets)
+        n_targets.append(targets.counts)
+        values.append(per_user(hits, targets.counts, cut_offs))
     counts = train.item_counts()
     n_users = int((np.diff(train.offsets) > 0).sum())
-    whole = {k: over_lists(items[:, :k], counts, n_users) for k in cut_offs}
+    whole = {k: over_lists(listed, counts, n_users) for k, listed in films.listed.items()}
     return Evaluation(
         users=held_out.targets.users,
         n_known=held_out.histories.lengths,
-        n_targets=targets.counts,
-        per_user=per_user(hits, targets.counts, cut_offs),
+        n_targets=np.concatenate(n_targets),
+        per_user={name: np.concatenate([block[name] for block in values]) for name in values[0]},
         lists={f"{name}@{k}": value for k, figures in whole.items() for name, value in figures.items()},
-        film_groups=_by_film_group(items, hits, targets, in_head(counts), cut_offs),
+        film_groups=films.by_group(in_head(counts)),
     )
 
 
@@ -91,16 +109,36 @@ def in_head(counts: LongArray, share: float = HEAD) -> NDArray[np.bool_]:
     return head
 
 
-def _by_film_group(
-    items: IntArray, hits: Hits, targets: Targets, head: NDArray[np.bool_], cut_offs: Sequence[int]
-) -> dict[str, dict[str, float]]:
-    wanted = head[targets.keys % targets.n_items]
-    groups = {}
-    for name, films, n_targets in (("head", head, wanted.sum()), ("tail", ~head, (~wanted).sum())):
-        figures = {"films": float(films.sum()), "targets": float(n_targets)}
-        shown = films[items] & (items >= 0)
-        for k in cut_offs:
-            figures[f"recall@{k}"] = float((hits & shown)[:, :k].sum() / max(n_targets, 1))
-            figures[f"share_of_lists@{k}"] = float(shown[:, :k].sum() / max((items[:, :k] >= 0).sum(), 1))
-        groups[name] = figures
-    return groups
+@dataclass(frozen=True, eq=False)
+class _Films:
+    """int64 [n_items] each: how often a film was wanted, and by cut-off how often it was listed and found."""
+
+    wanted: LongArray
+    listed: Mapping[int, LongArray]
+    found: Mapping[int, LongArray]
+
+    @classmethod
+    def none(cls, n_items: int, cut_offs: Sequence[int]) -> _Films:
+        def nothing() -> LongArray:
+            return np.zeros(n_items, dtype=np.int64)
+
+        return cls(nothing(), {k: nothing() for k in cut_offs}, {k: nothing() for k in cut_offs})
+
+    def count(self, items: IntArray, hits: Hits, targets: Targets) -> None:
+        """Add the lists of further users."""
+        n_items = len(self.wanted)
+        self.wanted[:] += np.bincount(targets.keys % n_items, minlength=n_items)
+        for k, listed in self.listed.items():
+            listed += times_listed(items[:, :k], n_items)
+            self.found[k][:] += times_listed(items[:, :k][hits[:, :k]], n_items)
+
+    def by_group(self, head: NDArray[np.bool_]) -> dict[str, dict[str, float]]:
+        groups = {}
+        for name, films in (("head", head), ("tail", ~head)):
+            n_targets = self.wanted[films].sum()
+            figures = {"films": float(films.sum()), "targets": float(n_targets)}
+            for k, listed in self.listed.items():
+                figures[f"recall@{k}"] = float(self.found[k][films].sum() / max(n_targets, 1))
+                figures[f"share_of_lists@{k}"] = float(listed[films].sum() / max(listed.sum(), 1))
+            groups[name] = figures
+        return groups

@@ -6,18 +6,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recpipe.evaluation import pages, plots
 from recpipe.evaluation.comparison import Difference, Interval, holm, paired_differences
 from recpipe.evaluation.metrics import METRICS, parse_metric
-from recpipe.evaluation.report import EvaluationReport
 from recpipe.storage import VIEWS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recpipe.evaluation.report import EvaluationReport
 
 COSTS = ("seconds", "memory", "parameters")
 LISTS = ("coverage", "novelty", "gini")
@@ -70,6 +72,8 @@ class Leaderboard:
 
     def markdown(self) -> str:
         """The table and its plot for Dagster's metadata."""
+        from recpipe.evaluation import pages
+
         columns, rows = self.told()
         lines = [f"Split **{self.split}** (digest `{self.split_digest[:12]}`), by {self.metric}", ""]
         lines += pages.table(columns, rows)
@@ -77,6 +81,8 @@ class Leaderboard:
 
     def html(self) -> str:
         """A page that stands alone."""
+        from recpipe.evaluation import pages
+
         columns, rows = self.told()
         return pages.page("leaderboard.html", board=self, columns=columns, rows=rows, picture=self._picture())
 
@@ -92,10 +98,10 @@ class Leaderboard:
     @classmethod
     def read(cls, folder: Path) -> Self:
         """The leaderboard written to `folder`."""
-        table = pq.read_table(folder / TABLE_FILE)
+        table = _read(folder / TABLE_FILE)
         about = json.loads(table.schema.metadata[b"leaderboard"])
         digest = table.schema.get_field_index("split_digest")
-        costs = pq.read_table(folder / VIEWS / COSTS_FILE)
+        costs = _read(folder / VIEWS / COSTS_FILE)
         for place, cost in enumerate(COSTS):
             table = table.add_column(digest + place, costs.schema.field(cost), costs[cost])
         return cls(table.replace_schema_metadata(None), **about)
@@ -104,10 +110,14 @@ class Leaderboard:
         return [Interval(row["score"], row["low"], row["high"]) for row in self.table.to_pylist()]
 
     def _picture(self) -> str:
+        from recpipe.evaluation import plots  # loads Matplotlib, which who only reads the table can do without
+
         return plots.data_uri(plots.scores_of_models(self.models, self._intervals(), self.metric))
 
     def told(self) -> tuple[list[str], list[list[str]]]:
         """Columns and cells as a person reads them."""
+        from recpipe.evaluation import pages
+
         told = {"rank", "model", "score", "low", "high", "difference", "difference_low", "difference_high", "p"}
         others = [name for name in self.table.column_names if name not in {*told, *COSTS, "split_digest"}]
         columns = ["rank", "model", self.metric, "to the best", "p", *others, *COSTS, "split digest"]
@@ -125,6 +135,12 @@ class Leaderboard:
                 + [row["split_digest"][:12]]
             )
         return columns, rows
+
+
+def _read(path: Path) -> pa.Table:
+    """A file as it stands; `pq.read_table` is for folders of files too, and loads pandas for it."""
+    with pq.ParquetFile(path) as file:
+        return file.read()
 
 
 def one_split(reports: Mapping[str, EvaluationReport], metric: str) -> tuple[str, str]:

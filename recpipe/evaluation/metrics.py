@@ -118,11 +118,16 @@ def parse_metric(metric: str) -> tuple[str, int]:
     return name, int(k)
 
 
-def over_lists(items: IntArray, counts: LongArray, n_users: int) -> dict[str, float]:
+def times_listed(items: IntArray, n_items: int) -> LongArray:
+    """int64 [n_items]: in how many lists each film stands. items: int32 [users × k], negative for padding."""
+    return np.bincount(items.reshape(-1) + 1, minlength=n_items + 1)[1:].astype(np.int64)
+
+
+def over_lists(listed: LongArray, counts: LongArray, n_users: int) -> dict[str, float]:
     """What the lists are like as a whole.
 
-    items: int32 [users × k], negative for padding. counts: int64 [n_items], users that watched each film in training,
-    of `n_users`. Returned are
+    listed: int64 [n_items], see `times_listed`. counts: int64 [n_items], users that watched each film in training, of
+    `n_users`. Returned are
     coverage: share of all films that are recommended to somebody;
     novelty: mean self-information log2(n_users / count) of a recommended film, in bits (Zhou et al., 2010); a film that
     nobody watched counts as watched once;
@@ -130,10 +135,9 @@ def over_lists(items: IntArray, counts: LongArray, n_users: int) -> dict[str, fl
     popularity_percentile: mean share of the films that are less popular, ties by half, 0 to 1;
     gini: inequality of how often each film is recommended, 0 (all alike) to nearly 1 (one film only).
     """
-    shown = items[items >= 0]
-    if not len(shown):
+    if not listed.any():
         raise ValueError("the lists are empty: no film is recommended to anybody")
-    times = np.bincount(shown, minlength=len(counts)).astype(np.float64)
+    times = listed.astype(np.float64)
     share = times / times.sum()
     return {
         "coverage": float((times > 0).mean()),

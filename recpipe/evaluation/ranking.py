@@ -22,6 +22,15 @@ its last bits with the number of rows: so neither the byte budget nor the memory
 
 MIB = 1 << 20
 LOWEST = np.finfo(np.float32).min
+NO_KEY = np.uint64(2**64 - 1)
+"""In the order of a list behind every film."""
+
+GROUPS_A_PLACE = 8
+"""Groups of films a place of the list, whose maxima say how high a score must be: with fewer more films are looked at
+twice, with more the maxima take longer to be put in order."""
+
+MANY_CANDIDATES = 1 << 20
+"""Candidates of the rows that are looked at together; the work on one takes about 60 bytes."""
 
 Masker: TypeAlias = Callable[[Histories], NDArray[np.bool_]]
 """From a block of users to bool [rows × n_items]: which films may be recommended to each of them."""
@@ -78,7 +87,7 @@ def rank(
     _check(k, n_items, allowed)
     block = _rows_a_block(n_items, min(n_rows, ROWS_A_CALL), byte_budget)
     ranked = Ranking(np.full((n_rows, k), NO_FILM, np.int32), np.full((n_rows, k), -np.inf, np.float32))
-    masked, partitioned = np.empty((2, block, n_items), dtype=np.float32)
+    masked = np.empty((block, n_items), dtype=np.float32)
     forbidden = None if allowed is None else np.flatnonzero(~allowed)
     for call in range(0, n_rows, ROWS_A_CALL):
         known = histories.rows(slice(call, call + ROWS_A_CALL))
@@ -97,41 +106,17 @@ def rank(
             if masker is not None:
                 np.copyto(rows, -np.inf, where=~masker(asked))
             here = slice(call + start, call + start + len(asked))
-            ranked.items[here], ranked.scores[here] = top(rows, k, partitioned)
+            ranked.items[here], ranked.scores[here] = top(rows, k)
     return ranked
 
 
-def top(scores: FloatArray, k: int, workspace: FloatArray | None = None) -> tuple[IntArray, FloatArray]:
+def top(scores: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
     """The k highest columns of each row, highest first, ties to the lower column: int32 and float32 [rows × k].
 
     scores: float32 [rows × columns], -inf for what may not be chosen; where fewer than k are left: `NO_FILM`, -inf.
-    workspace: float32 [at least rows × columns], overwritten. Raises ValueError on NaN and +inf.
+    Raises ValueError on NaN and +inf.
     """
-    n_rows, n_columns = scores.shape
-    chosen = min(k, n_columns)
-    partitioned = np.empty_like(scores) if workspace is None else workspace[:n_rows]
-    np.copyto(partitioned, scores)
-    partitioned.partition(n_columns - chosen, axis=1)
-    if not (partitioned[:, n_columns - chosen :] < np.inf).all():  # NaN sorts above everything
-        raise NonFiniteScores(
-            "scores hold NaN or infinity: the model has diverged; see the health checks of its training"
-        )
-    least = np.maximum(partitioned[:, n_columns - chosen], LOWEST)
-    cells = np.flatnonzero(scores >= least[:, None])
-    rows = cells // n_columns
-    values = scores.reshape(-1)[cells]
-    starts = np.searchsorted(rows, np.arange(n_rows))
-    if len(cells) > n_rows * chosen or np.diff(np.append(starts, len(rows))).max(initial=0) > chosen:
-        wanted = _without_surplus_ties(rows, starts, values == least[rows], chosen)
-        cells, rows, values = cells[wanted], rows[wanted], values[wanted]
-        starts = np.searchsorted(rows, np.arange(n_rows))
-    places = np.arange(len(rows)) - starts[rows]
-    columns = np.full((n_rows, k), NO_FILM, dtype=np.int32)
-    highest = np.full((n_rows, k), -np.inf, dtype=np.float32)
-    columns[rows, places] = cells - rows * n_columns
-    highest[rows, places] = values
-    order = np.argsort(-highest, axis=1, kind="stable")  # columns ascend so far: stable means the lower one first
-    return np.take_along_axis(columns, order, axis=1), np.take_along_axis(highest, order, axis=1)
+    return _listed(scores, _below_the_kth(scores, min(k, scores.shape[1])), k)
 
 
 def release_year_filter(years: IntArray, tolerance: int) -> Masker:
@@ -167,11 +152,63 @@ def _rows_a_block(n_items: int, n_rows: int, byte_budget: int) -> int:
     return max(1, min(n_rows, left // (9 * n_items) if n_items else 1))
 
 
+def _below_the_kth(scores: FloatArray, k: int) -> FloatArray:
+    """float32 [rows]: at most each row's k-th highest score, finite, and mostly hardly less.
+
+    It is the k-th highest maximum of groups of columns: k groups have a score that is not lower. Neighbours are in
+    different groups, since neighbouring films are often alike. The maxima take one pass over the scores and are few,
+    while to part all the scores takes as long as the product that they came from.
+    """
+    n_rows, n_columns = scores.shape
+    size = max(1, n_columns // (GROUPS_A_PLACE * max(k, 1)))
+    n_groups = n_columns // size
+    whole = n_groups * size
+    maxima = scores[:, :whole].reshape(n_rows, size, n_groups).max(axis=1)
+    np.maximum(maxima[:, : n_columns - whole], scores[:, whole:], out=maxima[:, : n_columns - whole])
+    if not (maxima < np.inf).all():  # a maximum with NaN is NaN
+        raise NonFiniteScores(
+            "scores hold NaN or infinity: the model has diverged; see the health checks of its training"
+        )
+    maxima.partition(n_groups - k, axis=1)
+    return np.maximum(maxima[:, n_groups - k], LOWEST)
+
+
+def _listed(scores: FloatArray, least: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """The lists of `top`, given a bound below which no score of a row is in its list."""
+    n_rows, n_columns = scores.shape
+    candidate = scores >= least[:, None]
+    if n_rows > 1 and np.count_nonzero(candidate) > MANY_CANDIDATES:  # ties; a part of the rows takes less memory
+        parts = slice(n_rows // 2), slice(n_rows // 2, None)
+        lists = [_listed(scores[part], least[part], k) for part in parts]
+        return np.concatenate([films for films, _ in lists]), np.concatenate([values for _, values in lists])
+    cells = np.flatnonzero(candidate)
+    rows = cells // n_columns
+    values = scores.reshape(-1)[cells]
+    starts = np.searchsorted(rows, np.arange(n_rows))
+    if len(cells) > 2 * n_rows * k:
+        wanted = _without_surplus_ties(rows, starts, values == least[rows], k)
+        cells, rows, values = cells[wanted], rows[wanted], values[wanted]
+        starts = np.searchsorted(rows, np.arange(n_rows))
+    places = np.arange(len(rows)) - starts[rows]
+    keys = np.full((n_rows, max(k, places.max(initial=-1) + 1)), NO_KEY)
+    keys[rows, places] = _descending(values) << 32 | (cells - rows * n_columns).astype(np.uint64)
+    keys.partition(k - 1, axis=1)
+    keys = np.sort(keys[:, :k], axis=1)
+    columns = keys.astype(np.uint32).view(np.int32)  # the lower half; that of `NO_KEY` is -1
+    highest = np.take_along_axis(scores, np.maximum(columns, 0), axis=1)
+    highest[columns == NO_FILM] = -np.inf
+    return columns, highest
+
+
 def _without_surplus_ties(
     rows: NDArray[np.integer], starts: NDArray[np.integer], tied: NDArray[np.bool_], k: int
 ) -> NDArray[np.bool_]:
-    """Of the candidates that equal a row's lowest wanted score, the first ones, so that k are left in the row."""
+    """Of the candidates that equal a row's bound, the first k, which are all that can be in the list."""
     before: LongArray = np.cumsum(tied) - tied
-    place: LongArray = before - before[starts[rows]]
-    n_above = np.bincount(rows[~tied], minlength=len(starts))
-    return ~tied | (place < k - n_above[rows])
+    return ~tied | (before - before[starts[rows]] < k)
+
+
+def _descending(scores: FloatArray) -> NDArray[np.uint64]:
+    """Numbers below 2^32 that are in order what the scores are in reverse; equal scores, both zeros too, have one."""
+    bits = (scores + np.float32(0)).view(np.uint32)  # -0 + 0 = 0
+    return np.where(bits >> 31, bits, bits ^ 0x7FFFFFFF).astype(np.uint64)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from recpipe.recipe import Recipe
+if TYPE_CHECKING:
+    from recpipe.recipe import Recipe
 
 _FOLDER = Path(__file__).parent
 
@@ -14,11 +17,15 @@ _FOLDER = Path(__file__).parent
 def recipe_modules() -> dict[str, str]:
     """Recipe name → dotted module, sorted by name; nothing is imported. Files that begin with `_` are no recipes."""
     modules: dict[str, str] = {}
-    for path in sorted(_FOLDER.glob("*/[!_]*.py"), key=lambda path: path.stem):
-        module = f"{__package__}.{path.parent.name}.{path.stem}"
-        if path.stem in modules:
-            raise ValueError(f"two recipes are called {path.stem}: {modules[path.stem]} and {module}; rename one file")
-        modules[path.stem] = module
+    folders = [folder for folder in os.scandir(_FOLDER) if folder.is_dir()]  # asked for often: a glob takes longer
+    files = [(file.name, folder.name) for folder in folders for file in os.scandir(folder)
+             if file.name.endswith(".py") and not file.name.startswith("_")]  # fmt: skip
+    for file, folder in sorted(files):
+        recipe = file.removesuffix(".py")
+        module = f"{__package__}.{folder}.{recipe}"
+        if recipe in modules:
+            raise ValueError(f"two recipes are called {recipe}: {modules[recipe]} and {module}; rename one file")
+        modules[recipe] = module
     return modules
 
 
@@ -34,6 +41,8 @@ def class_name(name: str) -> str:
 
 def recipe_class(name: str) -> type[Recipe]:
     """The recipe's class; imports its module. Raises `LookupError` that names the nearest recipes."""
+    from recpipe.recipe import Recipe
+
     module = importlib.import_module(_module(name))
     wanted = class_name(name)
     found = getattr(module, wanted, None)

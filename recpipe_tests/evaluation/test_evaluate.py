@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from recpipe.evaluation import evaluate as module
 from recpipe.evaluation.evaluate import evaluate, in_head, validator
 from recpipe.evaluation.ranking import rank
 from recpipe_tests.evaluation.scorers import Known, hidden, random_world, watched
@@ -35,6 +36,20 @@ def test_film_groups_add_up_to_all_targets():
     found = told.per_user["recall@10"] @ told.n_targets
     assert head["recall@10"] * head["targets"] + tail["recall@10"] * tail["targets"] == pytest.approx(found)
     assert head["share_of_lists@5"] + tail["share_of_lists@5"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("users_at_once", [128, 256])
+def test_figures_do_not_depend_on_how_many_users_are_measured_at_once(monkeypatch, users_at_once):
+    scorer, held_out = random_world(401, 60)
+    train = watched([[i % 60, (i + 7) % 60] for i in range(401)], 60)
+    whole = evaluate(scorer, held_out, train)
+    monkeypatch.setattr(module, "USERS_AT_ONCE", users_at_once)
+    blocks = evaluate(scorer, held_out, train)
+    assert whole.per_user.keys() == blocks.per_user.keys()
+    for name, values in whole.per_user.items():
+        np.testing.assert_array_equal(blocks.per_user[name], values)
+    assert blocks.lists == whole.lists and blocks.film_groups == whole.film_groups
+    assert blocks.n_targets.tolist() == whole.n_targets.tolist() and blocks.n_known.tolist() == whole.n_known.tolist()
 
 
 def test_the_validator_gives_the_mean_that_the_evaluation_gives():

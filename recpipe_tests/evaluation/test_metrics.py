@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recpipe.evaluation import metrics
-from recpipe.evaluation.metrics import METRICS, Targets, gini, over_lists, parse_metric, per_user
+from recpipe.evaluation.metrics import METRICS, Targets, gini, over_lists, parse_metric, per_user, times_listed
 from recpipe_tests.evaluation.scorers import watched
 
 # Three users, lists of four: hits at places 1 and 3 of 2 targets; at place 2 of 6 targets; none of 1 target.
@@ -81,7 +81,7 @@ def test_lists_for_another_number_of_users_are_refused():
 
 def test_list_level_figures_equal_values_worked_out_by_hand():
     items = np.array([[0, 1], [0, -1]], dtype=np.int32)  # film 0 twice, film 1 once; films 2 and 3 never
-    told = over_lists(items, counts=np.array([8, 2, 2, 0]), n_users=16)
+    told = over_lists(times_listed(items, 4), counts=np.array([8, 2, 2, 0]), n_users=16)
     assert told == pytest.approx(
         {
             "coverage": 2 / 4,
@@ -94,7 +94,7 @@ def test_list_level_figures_equal_values_worked_out_by_hand():
 
 
 def test_novelty_of_a_film_that_nobody_watched_is_that_of_one_watch():
-    assert over_lists(np.array([[0]], dtype=np.int32), np.array([0, 4]), 8)["novelty"] == pytest.approx(3.0)
+    assert over_lists(np.array([1, 0]), np.array([0, 4]), 8)["novelty"] == pytest.approx(3.0)
 
 
 def test_gini_runs_from_equality_to_one_owner():
@@ -107,7 +107,7 @@ def test_gini_runs_from_equality_to_one_owner():
 
 def test_empty_lists_have_no_figures():
     with pytest.raises(ValueError, match="no film is recommended"):
-        over_lists(np.full((2, 3), -1, dtype=np.int32), np.array([1, 2]), 2)
+        over_lists(times_listed(np.full((2, 3), -1, dtype=np.int32), 2), np.array([1, 2]), 2)
 
 
 def test_metric_names_are_read_and_misspelt_ones_answered_with_the_nearest():
