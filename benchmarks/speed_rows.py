@@ -94,6 +94,19 @@ def stages_table(figures: Figures) -> list[str]:
     return lines
 
 
+def before_table(figures: Figures, before: Figures) -> list[str]:
+    """The stages on the smallest data before they were mended, once each on commit 9e8279c, and now."""
+    now = {figure["stage"]: figure for figure in figures.all() if figure["million_rows"] == MILLIONS[0]}
+    lines = ["| stage | CPU s before | now | peak MB before | now |", "|---|---|---|---|---|"]
+    for was in before.all():
+        name, memory = was["stage"], was.get("peak_memory_mb")
+        lines.append(
+            f"| {name} | {was['cpu_seconds']:.2f} | {now[name]['cpu_seconds']:.2f} "
+            f"| {'–' if memory is None else f'{memory:,.0f}'} | {now[name]['peak_memory_mb']:,.0f} |"
+        )
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, required=True, help="a folder for 4 GB of generated files")
@@ -104,6 +117,8 @@ def main() -> None:
     measure(arguments.work, figures)
     write_between(arguments.out, "rows", list(table(rows(figures))))
     write_between(arguments.out, "rows_stages", stages_table(figures))
+    before = Figures(KEPT / "speed_rows_before.jsonl")
+    write_between(arguments.out, "rows_before", before_table(figures, before))
 
 
 if __name__ == "__main__":
