@@ -11,7 +11,6 @@ from recpipe.data.features import ItemFeatures, item_features
 from recpipe.data.ids import Ids
 from recpipe.data.readers import RawTables
 from recpipe.sql_models import models, sql_folder, upstream
-from recpipe.steps.raw import raw_items
 from recpipe.warehouse import run_models
 
 TABLE = "item_features"
@@ -24,7 +23,7 @@ def known_of(raw: RawTables, ids: Ids) -> ItemFeatures:
     every = models(sql_folder())
     wanted = {TABLE, *upstream(every, TABLE)}
     of_films = {name: model for name, model in every.items() if name in wanted and name not in OF_RATINGS}
-    inputs = {**raw_items(raw).tables, "accepted_ratings": raw.ratings}
+    inputs = raw.by_name() | {"accepted_ratings": raw.ratings}
     with tempfile.TemporaryDirectory() as folder:
         made = run_models(of_films, inputs, Path(folder))
         return item_features(parquet.read_table(made[TABLE]), ids.items)

@@ -22,7 +22,6 @@ import pyarrow.parquet as pq
 from recpipe import spark_warehouse, sql_models, warehouse
 from recpipe.data.readers import read
 from recpipe.sql_models import SqlModel
-from recpipe.steps.raw import raw_items, raw_ratings
 from recpipe.warehouse import Parameters, Tables
 
 MARK = "<!-- spark -->"
@@ -31,12 +30,13 @@ MASTER = "local[1]"
 
 def inputs(data: Path, folder: Path) -> dict[str, Path | pa.Table]:
     """The delivery as Parquet files, as the line has them, and a training part."""
-    tables = read(data)
     files: dict[str, Path | pa.Table] = {}
-    for name, table in {**raw_ratings(tables).tables, **raw_items(tables).tables}.items():
+    for name, table in read(data).by_name().items():
         files[name] = folder / f"{name}.parquet"
         pq.write_table(table, files[name])
-    files["train"] = pq.read_table(files["raw_ratings"], columns=["user", "item", "time"]).sort_by("time")
+    files["train"] = pq.read_table(files["raw_ratings"], columns=["user", "item", "time"]).sort_by(
+        [("user", "ascending"), ("time", "ascending")]
+    )
     return files
 
 

@@ -223,11 +223,9 @@ def show_look(project: Project, out: Console, wanted: Wanted, to: Path | None) -
 def show_delivery(path: Path, out: Console) -> None:
     """Rows of every table of a delivery, and the span of time."""
     from recpipe.data.readers import read
-    from recpipe.steps.raw import raw_items, raw_ratings
 
-    tables = read(path)
     table = Table("table", "rows", "columns", box=None)
-    for name, each in ({**raw_ratings(tables).tables, **raw_items(tables).tables}).items():
+    for name, each in read(path).by_name().items():
         table.add_row(name, f"{each.num_rows:,}", ", ".join(each.column_names))
     out.print(table)
 

@@ -100,6 +100,8 @@ def spark_sql(model: SqlModel) -> str:
         match node:
             case exp.Window(this=exp.RowNumber()) if not (node.args.get("order") or node.args.get("partition_by")):
                 return exp.column(PLACE) + 1
+            case exp.CTE():
+                node.set("materialized", None)  # Spark never keeps the rows of a step
             case exp.ArrayAgg(this=exp.Order() as order):
                 return _sorted_list(model, order)
             case exp.Anonymous() if node.name.lower() == "isfinite":

@@ -28,8 +28,8 @@ INPUTS = {
 
 Ids are raw, and of one type in all of them: whole numbers or text. raw_ratings: in the order of delivery; time in unix
 seconds, rating null where the data has none. Side tables: one value a row. arrived_ratings: the rows of all arrivals as
-stg_ratings has them, in order, lines going on behind the source's. train: the training part of a split, each user's
-events in time order.
+stg_ratings has them, in order, lines going on behind the source's. train: the training part of a split, sorted by user,
+each user's events in time order.
 """
 
 

@@ -325,6 +325,26 @@ def test_line_is_the_place_in_the_delivery_for_files_and_for_tables(tmp_path: Pa
         assert (staged["user"].to_numpy() == np.arange(size)[::-1]).all()
 
 
+def test_rows_that_do_not_come_by_line_are_sorted_by_line(tmp_path: Path) -> None:
+    (tmp_path / "core").mkdir()
+    (tmp_path / "core" / "backwards.sql").write_text(
+        "-- one row a rating\n"
+        "with latest as (select user, time as line from raw_ratings order by time desc limit 3)\n"
+        "select * from latest\norder by line"
+    )
+    raw = ratings((1, 7, None, 2), (2, 7, None, 3), (3, 7, None, 1))
+    run_model(sql_models.models(tmp_path)["backwards"], {"raw_ratings": raw}, tmp_path / "made.parquet")
+    assert rows(tmp_path / "made.parquet", "user", "line") == [(3, 1), (1, 2), (2, 3)]
+
+
+def test_the_files_are_of_a_kind_that_spark_reads(tmp_path: Path) -> None:
+    raw = ratings(*((user, 7, user / 1000, NEWEST) for user in range(5_000)))
+    run_model(MODELS["stg_ratings"], {"raw_ratings": raw}, tmp_path / "made.parquet", {"latest_time": NEWEST})
+    group = pq.read_metadata(tmp_path / "made.parquet").row_group(0)
+    used = {encoding for column in range(group.num_columns) for encoding in group.column(column).encodings}
+    assert used <= {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY"}
+
+
 def test_a_table_or_parameter_that_was_not_given_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(SqlError, match=r"stg_years\.sql: reads raw_years, an input \(item, year\).*given: nothing"):
         run_model(MODELS["stg_years"], {}, tmp_path / "a.parquet")

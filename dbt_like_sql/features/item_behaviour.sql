@@ -1,55 +1,80 @@
 -- one row a film of item_features: how it was watched in the training part alone; counts of 0 and nulls where never
 -- recent: the last tenth of the training part's time span; position: 0 first to 1 last film of a user's history
-with numbered as (
+with numbered as not materialized (
     select *, row_number() over () as event
     from train
 ),
 
+histories as (
+    select
+        user,
+        min(event) as first_event,
+        greatest(count(*) - 1, 1) as last_place,
+        min(time) as first_time,
+        max(time) as last_time
+    from numbered
+    group by user
+),
+
 span as (
     select
-        count(distinct user) as users,
-        max(time) - (max(time) - min(time)) // 10 as recent_from
-    from train
+        count(*) as users,
+        max(last_time) - (max(last_time) - min(first_time)) // 10 as recent_from
+    from histories
 ),
 
 -- a decimal, not a float, so that its mean does not depend on the order of addition
 placed as (
     select
-        user,
-        item,
-        time,
-        cast(
-            (row_number() over (partition by user order by time, event) - 1)
-            / greatest(count(*) over (partition by user) - 1, 1)
-            as decimal(9, 6)
-        ) as position
+        numbered.item,
+        numbered.time,
+        cast((numbered.event - histories.first_event) / histories.last_place as decimal(9, 6)) as position
     from numbered
+    inner join histories using (user)
 ),
 
-counted as (
+watched as (
     select
-        placed.item,
+        item,
         count(*) as events,
-        count(distinct placed.user) as users,
-        count(distinct case when placed.time >= span.recent_from then placed.user end) as recent_users,
-        min(placed.time) as first_time,
-        max(placed.time) as last_time,
-        avg(placed.position) as mean_position
+        min(time) as first_time,
+        max(time) as last_time,
+        avg(position) as mean_position
     from placed
+    group by item
+),
+
+-- distinct rows first and then a count: on twenty million events half the seconds of counts of distinct values
+pairs as (
+    select
+        item,
+        user,
+        max(time) as last_time
+    from train
+    group by item, user
+),
+
+watchers as (
+    select
+        pairs.item,
+        count(*) as users,
+        count(case when pairs.last_time >= span.recent_from then 1 end) as recent_users
+    from pairs
     cross join span
-    group by placed.item
+    group by pairs.item
 )
 
 select
     item_features.item,
-    coalesce(counted.events, 0) as events,
-    coalesce(counted.users, 0) as users,
-    coalesce(counted.recent_users, 0) as recent_users,
-    coalesce(counted.users / span.users, 0) as popularity,
-    counted.first_time,
-    counted.last_time,
-    counted.mean_position
+    coalesce(watched.events, 0) as events,
+    coalesce(watchers.users, 0) as users,
+    coalesce(watchers.recent_users, 0) as recent_users,
+    coalesce(watchers.users / span.users, 0) as popularity,
+    watched.first_time,
+    watched.last_time,
+    watched.mean_position
 from item_features
 cross join span
-left join counted using (item)
+left join watched using (item)
+left join watchers using (item)
 order by item_features.item

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -56,7 +57,7 @@ class Interactions:
         n_items: int,
     ) -> Interactions:
         """Sort events of any order by (user, time). The sort is stable: equal times keep the order given."""
-        order = np.lexsort((times, users))
+        order = order_by(users, times)
         return cls(
             users[order].astype(np.int32),
             items[order].astype(np.int32),
@@ -199,6 +200,25 @@ class Histories:
         if not len(self.items):
             return np.full((len(self), length), self.n_items, dtype=np.int64)
         return np.where(inside, self.items[np.maximum(positions, 0)], self.n_items).astype(np.int64)
+
+
+def order_by(*keys: NDArray[np.integer]) -> LongArray:
+    """Places that sort events by the first key, among equals by the next, and so on; equal events keep their order.
+
+    One number is sorted where the keys fit into it together: on twenty million events of MovieLens' order a tenth of
+    the seconds of a lexical sort.
+    """
+    if not len(keys[0]):
+        return np.zeros(0, dtype=np.int64)
+    bounds = [(int(key.min()), int(key.max()) + 1) for key in keys]
+    if math.prod(most - least for least, most in bounds) > np.iinfo(np.int64).max:
+        return np.lexsort(keys[::-1])
+    together = np.zeros(len(keys[0]), dtype=np.int64)
+    for key, (least, most) in zip(keys, bounds, strict=True):
+        together *= most - least
+        together += key
+        together -= least
+    return np.argsort(together, kind="stable")
 
 
 def _binary(offsets: LongArray, items: IntArray, n_rows: int, n_items: int) -> sparse.csr_matrix:

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from pydantic import BaseModel, ConfigDict, Field
 
 from recpipe.data.ids import Ids
-from recpipe.data.interactions import Interactions, LongArray
+from recpipe.data.interactions import Interactions, LongArray, order_by
 
 EVENTS = "events.parquet"
 COUNTS = "counts.json"
@@ -98,11 +98,12 @@ def prepare(ratings: pa.Table, settings: Preparation) -> Prepared:
     if not len(kept):
         raise ValueError(f"preparation: no event is left ({counts}); lower the thresholds in conf/dataset.yaml")
 
-    left_users, users_now = _renumbered(users[kept])
-    left_items, items_now = _renumbered(items[kept])
+    left = slice(None) if len(kept) == len(users) else kept  # what is all there is not copied
+    left_users, users_now = _renumbered(users[left])
+    left_items, items_now = _renumbered(items[left])
     ids = Ids(everyone.raw_users(left_users), everyone.raw_items(left_items))
     interactions = Interactions.sorted_from(
-        users_now, items_now, times[kept], None if stars is None else stars[kept], ids.n_users, ids.n_items
+        users_now, items_now, times[left], None if stars is None else stars[left], ids.n_users, ids.n_items
     )
     return Prepared(interactions, ids, counts)
 
@@ -126,7 +127,7 @@ def _one_of_each(
     users: NDArray[np.int32], items: NDArray[np.int32], times: LongArray, which: Literal["latest", "first"]
 ) -> LongArray:
     """Positions, ascending, of one event of each user and film."""
-    order = np.lexsort((times, items, users))
+    order = order_by(users, items, times)
     new = (np.diff(users[order]) != 0) | (np.diff(items[order]) != 0)
     edge = np.concatenate(([True], new)) if which == "first" else np.concatenate((new, [True]))
     return np.sort(order[edge[: len(order)]])
@@ -137,6 +138,8 @@ def _core(
 ) -> tuple[LongArray, int, int]:
     """The largest set of events in which every user and every film has enough; and how many events each rule took."""
     of_user = of_item = 0
+    if settings.min_user_events == settings.min_item_events == 1:
+        return kept, of_user, of_item
     while True:
         enough = np.bincount(users[kept])[users[kept]] >= settings.min_user_events
         of_user += len(kept) - int(enough.sum())

@@ -33,7 +33,8 @@ class Fact:
     """A number or word that was computed beforehand, and what it has to be.
 
     name: the sentence that is true when it is. least, most: bounds of a number, both included. one_of: the words
-    allowed. unit: of the number. note: beside what was observed. sample: rows that break the rule.
+    allowed. unit: of the number. note: beside what was observed. wanted: in words, where the bounds do not tell.
+    sample: rows that break the rule.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Fact:
     one_of: tuple[str, ...] = ()
     unit: str = ""
     note: str = ""
+    wanted: str = ""
     sample: tuple[Mapping[str, Any], ...] = field(default=())
 
     def rule(self) -> Rule:
@@ -53,7 +55,7 @@ class Fact:
         if isinstance(self.value, float) and not np.isfinite(self.value):
             raise ValueError(f"the fact “{self.name}” came out as {self.value}: an expectation would let that pass")
         bounds = {"column": self.name, "min_value": self.least, "max_value": self.most}
-        return Rule(self.name, "ExpectColumnValuesToBeBetween", bounds, self._bounds())
+        return Rule(self.name, "ExpectColumnValuesToBeBetween", bounds, self.wanted or self._bounds())
 
     def observed(self) -> str:
         value = self.value if isinstance(self.value, str) else _number(self.value)
@@ -85,22 +87,6 @@ def judge_facts(suite: str, facts: Sequence[Fact]) -> Outcome:
     return Outcome(suite, checks, (document,))
 
 
-def judge_rows(suite: str, frame: pd.DataFrame, rules: Sequence[Rule]) -> Outcome:
-    """Evaluate rules on every row of a table."""
-    results, document = _evaluate(suite, frame, rules)
-    checks = tuple(
-        _crashed(rule, result) or _check_of_rows(rule, result, frame)
-        for rule, result in zip(rules, results, strict=True)
-    )
-    return Outcome(suite, checks, (document,))
-
-
-def joined(suite: str, *outcomes: Outcome) -> Outcome:
-    """One outcome of several."""
-    checks = tuple(check for outcome in outcomes for check in outcome.checks)
-    return Outcome(suite, checks, tuple(document for outcome in outcomes for document in outcome.documents))
-
-
 def great_expectations() -> ModuleType:
     """The library, loaded at first use: it takes three seconds of CPU."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"
@@ -124,23 +110,6 @@ def _evaluate(suite: str, frame: pd.DataFrame, rules: Sequence[Rule]) -> tuple[l
     document = batch.validate(gx.ExpectationSuite(name=suite, expectations=expectations), result_format="BASIC")
     results = [result.to_json_dict() for result in document.results]  # crashed ones come first, not in their place
     return sorted(results, key=lambda result: int(result["expectation_config"]["meta"]["position"])), document
-
-
-def _check_of_rows(rule: Rule, result: dict[str, Any], frame: pd.DataFrame) -> Check:
-    found = result["result"]
-    if "element_count" not in found:
-        return Check(rule.name, result["success"], rule.expected, str(found.get("observed_value", "")))
-    observed = f"{_number(found['unexpected_count'])} of {_number(found['element_count'])} rows break it"
-    sample = () if result["success"] else _sample(rule, found["partial_unexpected_list"], frame)
-    return Check(rule.name, result["success"], rule.expected, observed, sample)
-
-
-def _sample(rule: Rule, unexpected: list[Any], frame: pd.DataFrame) -> tuple[Mapping[str, Any], ...]:
-    if unexpected and isinstance(unexpected[0], dict):
-        return tuple(unexpected[:SAMPLE])
-    column = frame[rule.arguments["column"]]
-    broken = column.isna() if rule.expectation == "ExpectColumnValuesToNotBeNull" else column.isin(unexpected)
-    return rows_of(frame[broken])
 
 
 def rows_of(frame: pd.DataFrame) -> tuple[dict[str, Any], ...]:

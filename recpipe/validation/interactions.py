@@ -10,8 +10,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recpipe.validation.engine import Fact, Rule, joined, judge_facts, judge_rows
+from recpipe.validation.engine import Fact, judge_facts
 from recpipe.validation.outcome import Outcome
+from recpipe.validation.row_facts import in_range, none_missing, none_twice
 
 SUITE = "interactions"
 DAY = 24 * 60 * 60
@@ -59,11 +60,9 @@ def validate_interactions(
     for name, ids in (side_items or {}).items():
         if len(ids):  # an empty one was not delivered
             found += _side_table(name, ids, ratings["item"], limits)
-    table_rules = judge_facts(SUITE, found)
     columns = [name for name in (*KEYS, "rating") if name in ratings.column_names and not _empty(ratings[name])]
-    rules = _row_rules(columns, ratings, limits, int(time.time()) if now is None else now)
-    row_rules = judge_rows(f"{SUITE}, rows", ratings.select(columns).to_pandas(), rules) if rules else joined(SUITE)
-    return joined(SUITE, table_rules, row_rules)
+    found += _row_facts(ratings.select(columns), limits, int(time.time()) if now is None else now)
+    return judge_facts(SUITE, found)
 
 
 def volume_of(ratings: pa.Table) -> dict[str, int]:
@@ -129,20 +128,17 @@ def _empty(column: pa.ChunkedArray) -> bool:
     return column.null_count == len(column)
 
 
-def _row_rules(columns: list[str], ratings: pa.Table, limits: InteractionLimits, now: int) -> list[Rule]:
-    rules = [
-        Rule(f"no row lacks its {name}", "ExpectColumnValuesToNotBeNull", {"column": name}, "no such row")
-        for name in columns
-    ]
-    if set(KEYS) <= set(columns):
-        unique = {"column_list": list(KEYS)}
-        rules.append(
-            Rule("no user, item and time stand twice", "ExpectCompoundColumnsToBeUnique", unique, "no such row")
-        )
-    bounds = {"time": (limits.earliest, now + DAY), "rating": (limits.least_rating, limits.most_rating)}
-    sentences = {"time": "every time is plausible", "rating": "every rating is in range"}
-    for name, (least, most) in bounds.items():
-        if name in columns and (pa.types.is_integer(ratings[name].type) or pa.types.is_floating(ratings[name].type)):
-            between = {"column": name, "min_value": least, "max_value": most}
-            rules.append(Rule(sentences[name], "ExpectColumnValuesToBeBetween", between, f"{least:,} to {most:,}"))
-    return rules
+def _row_facts(rows: pa.Table, limits: InteractionLimits, now: int) -> list[Fact]:
+    found = [none_missing(rows, name) for name in rows.column_names]
+    if set(KEYS) <= set(rows.column_names):
+        found.append(none_twice(rows, KEYS))
+    bounds = {
+        "time": ("every time is plausible", limits.earliest, now + DAY),
+        "rating": ("every rating is in range", limits.least_rating, limits.most_rating),
+    }
+    for name, (sentence, least, most) in bounds.items():
+        if name in rows.column_names and (
+            pa.types.is_integer(rows[name].type) or pa.types.is_floating(rows[name].type)
+        ):
+            found.append(in_range(sentence, rows, name, least, most))
+    return found

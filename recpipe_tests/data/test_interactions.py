@@ -1,4 +1,4 @@
-"""Interactions and their views."""
+"""Interactions, their views, and their order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from recpipe.data import interactions
-from recpipe.data.interactions import Histories, Interactions
+from recpipe.data.interactions import Histories, Interactions, order_by
 
 
 def random_events(n_users: int = 50, n_items: int = 30, n_events: int = 700) -> Interactions:
@@ -51,3 +51,17 @@ def test_a_slice_of_rows_is_what_its_numbers_name(which):
     assert same(histories.rows(which), histories.rows(np.arange(50)[which]))
     inner = histories.rows(slice(5, 45))
     assert same(inner.rows(which), inner.rows(np.arange(40)[which]))
+
+
+@pytest.mark.parametrize("most", [5, 2**31 - 1, 2**62])
+def test_events_are_sorted_as_by_a_lexical_sort_equal_ones_in_their_order(most: int) -> None:
+    random = np.random.default_rng(0)
+    users = random.integers(0, 5, 1000).astype(np.int32)
+    times = random.integers(-most, most, 1000)  # the widest does not fit into one number with the users
+    times[::3] = times[0]
+    assert (order_by(users, times) == np.lexsort((times, users))).all()
+    assert (order_by(times, users) == np.lexsort((users, times))).all()
+
+
+def test_no_events_are_sorted_too() -> None:
+    assert order_by(np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64)).tolist() == []

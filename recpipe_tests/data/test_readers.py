@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from recpipe.data.archives import BadArchive
 from recpipe.data.readers import DamagedFile, RawTables, UnknownLayout, read, recognise, source_digest
+from recpipe.data.readers.delimited import SEPARATOR, _OneByte
+from recpipe.steps.raw import RawRatings, figures
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
 needs_shared_data = pytest.mark.skipif(not SHARED.is_dir(), reason="../shared/data is not beside the checkout")
@@ -291,6 +295,36 @@ def test_rows_keep_the_order_of_a_long_file(tmp_path: Path) -> None:
     lines = "".join(f"{row * 7919 % 1000},{row},5\n" for row in range(400_000))
     table = read(folder(tmp_path, {"train_ratings.csv": "user,item,time\n" + lines})).ratings
     assert table["item"].to_pylist() == list(range(400_000))
+
+
+def test_two_colons_that_fall_into_two_blocks_are_one_delimiter() -> None:
+    content = b"1::2::3::4\n1:2::a:b:::c::::d\n::\n"
+    for size in range(1, 12):
+        stream = _OneByte(BytesIO(content), "::")
+        blocks = list(iter(lambda stream=stream, size=size: stream.read(size), b""))
+        assert b"".join(blocks) == content.replace(b"::", SEPARATOR)
+        assert all(len(block) <= max(size, 2) for block in blocks)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_ratings_that_are_written_while_they_are_read_are_those_that_are_read(
+    tmp_path: Path, layout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recpipe.steps.raw.ROW_GROUP", 2)
+    delivery = recognise(folder(tmp_path, LAYOUTS[layout]))
+    RawRatings(delivery.ratings()).write(tmp_path)
+    written = pq.read_table(tmp_path / "raw_ratings.parquet")
+    assert written.equals(delivery.read().ratings)
+    assert figures(tmp_path)["rows"] == len(written)
+    rated = written["rating"].null_count < len(written)
+    assert figures(tmp_path)["form"] == {"user": types(written)["user"], "item": types(written)["item"], "rated": rated}
+
+
+def test_damage_far_down_is_named_while_ratings_are_written(tmp_path: Path) -> None:
+    lines = "".join(f"{row},{row},{row}\n" for row in range(1, 120_001)) + "1,2\n"
+    delivery = recognise(folder(tmp_path, {"train_ratings.csv": "user,item,time\n" + lines}))
+    with pytest.raises(DamagedFile, match="line 120002: 3 columns are wanted, 2 came: '1,2'"):
+        RawRatings(delivery.ratings()).write(tmp_path)
 
 
 def test_text_ids_that_begin_late_make_the_whole_column_text(tmp_path: Path) -> None:

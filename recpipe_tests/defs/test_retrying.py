@@ -101,9 +101,9 @@ def test_publishing_and_reading_are_tried_again_too(built, planner, instance, at
 def test_steps_that_yield_their_results_are_tried_again(project, planner, instance, at_once, monkeypatch):
     import recpipe.steps.raw
 
-    reading = recpipe.steps.raw.read_raw
+    reading = recpipe.steps.raw.delivery
     errors = [OSError("the line was cut")]
-    monkeypatch.setattr(recpipe.steps.raw, "read_raw", lambda *given: _raise(errors) or reading(*given))
+    monkeypatch.setattr(recpipe.steps.raw, "delivery", lambda *given: _raise(errors) or reading(*given))
     assert planner.run_step(planner.Node("raw_ratings"), instance) is None
     assert retries(instance) == 1
     assert project.store.record("raw_items")

@@ -82,6 +82,19 @@ def test_the_rows_that_break_a_rule_are_shown_whole() -> None:
     assert failure.sample == ({"user": 3, "item": 12, "time": None, "rating": 3.0},)
 
 
+def test_rows_that_stand_twice_are_all_shown_ids_of_text_too() -> None:
+    twice = pa.concat_tables([with_type("user", pa.string()), with_type("user", pa.string()).slice(3, 1)])
+    (failure,) = validate_interactions(twice, now=NOW).failures()
+    assert failure.observed == "2 of 7 rows break it"
+    assert failure.sample == ({"user": "2", "item": 12, "time": NOW - 300, "rating": 1.0},) * 2
+
+
+def test_rows_of_one_hash_do_not_stand_twice_by_that_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recpipe.validation.row_facts.ODD", (0, 0, 0))
+    assert names(CLEAN) == []
+    assert names(pa.concat_tables([CLEAN, CLEAN.slice(3, 1)])) == ["no user, item and time stand twice"]
+
+
 def test_a_sudden_drop_against_the_last_good_version_fails() -> None:
     twice = {name: n * 2 for name, n in volume_of(CLEAN).items()}
     dropped = [f"the number of {name} has not dropped suddenly" for name in ("rows", "users", "items")]

@@ -7,13 +7,17 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+
+import pyarrow as pa
 
 from recpipe.data.readers import competition, movielens, recbole
 from recpipe.data.readers.delimited import DamagedFile
 from recpipe.data.readers.files import DataFile, delivered
-from recpipe.data.readers.tables import RawTables
+from recpipe.data.readers.rows import Rows
+from recpipe.data.readers.tables import RawTables, ratings_of, sides_of
 
-__all__ = ["DamagedFile", "Delivery", "RawTables", "UnknownLayout", "read", "recognise", "source_digest"]
+__all__ = ["DamagedFile", "Delivery", "RawTables", "Rows", "UnknownLayout", "read", "recognise", "source_digest"]
 
 LAYOUTS = (competition, movielens, recbole)
 
@@ -31,8 +35,21 @@ class Delivery:
 
     def read(self) -> RawTables:
         """Everything in it. Raises `DamagedFile`, which names file and line."""
-        reader = next(layout for layout in LAYOUTS if self.layout == layout.NAME)
-        return reader.read(self.files)
+        ratings = self.ratings()
+        return RawTables.of(ratings, self.sides(ratings))
+
+    def ratings(self) -> Rows:
+        """The ratings of `RawTables`, to be read a block at a time; `DamagedFile` may come with any block."""
+        return ratings_of(self._reader.ratings(self.files))
+
+    def sides(self, ratings: Rows) -> dict[str, pa.Table]:
+        """The side tables of `RawTables` by name, with items of the type that the ratings have."""
+        item = ratings.schema.field("item").type
+        return sides_of(self._reader.sides(self.files, item), item)
+
+    @property
+    def _reader(self) -> ModuleType:
+        return next(layout for layout in LAYOUTS if self.layout == layout.NAME)
 
 
 def read(path: Path) -> RawTables:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -35,12 +34,6 @@ class Form:
     user: str
     item: str
     rated: bool
-
-    @classmethod
-    def of(cls, ratings: pa.Table) -> Self:
-        """The form of a source's ratings, as in `RawTables`."""
-        user, item = (str(ratings.schema.field(name).type) for name in ("user", "item"))
-        return cls(user, item, _rated(ratings))
 
 
 def read_arrived(file: DataFile, form: Form, source: str) -> pa.Table:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from recpipe.data.readers.delimited import ID, NUMBER, TEXT, WHOLE, Format, columns, header, separated
+from recpipe.data.readers.delimited import ID, NUMBER, TEXT, WHOLE, Format, columns, header, rows, separated
 from recpipe.data.readers.files import DataFile
-from recpipe.data.readers.tables import SIDES, RawTables
+from recpipe.data.readers.rows import Rows
+from recpipe.data.readers.tables import SIDES
 
 NAME = "competition"
 DESCRIPTION = "train_ratings.csv (user,item,time), beside it any of " + ", ".join(f"{side}.tsv" for side in SIDES)
@@ -22,16 +23,18 @@ def find(files: Mapping[str, DataFile]) -> list[dict[str, DataFile]]:
     return [{"ratings": files["train_ratings.csv"], **sides}]
 
 
-def read(found: Mapping[str, DataFile]) -> RawTables:
-    """The tables. Ids may be text; a column `rating` is taken where there is one, other columns are left out."""
+def ratings(found: Mapping[str, DataFile]) -> Rows:
+    """user, item, time. Ids may be text; a column `rating` is taken where there is one, other columns are left out."""
     form = separated(found["ratings"])
     kinds = {"user": ID, "item": ID, "time": WHOLE}
     if "rating" in header(found["ratings"], form):
         kinds["rating"] = NUMBER
-    ratings = columns(found["ratings"], form, kinds)
-    item = ratings.schema.field("item").type
-    sides = {side: _side(found[side], value, item) for side, value in SIDES.items() if side in found}
-    return RawTables.of(ratings, sides)
+    return rows(found["ratings"], form, kinds)
+
+
+def sides(found: Mapping[str, DataFile], item: pa.DataType) -> dict[str, pa.Table]:
+    """The side tables that were delivered, by name. item: the type of the ids."""
+    return {side: _side(found[side], value, item) for side, value in SIDES.items() if side in found}
 
 
 def _side(file: DataFile, value: str, item: pa.DataType) -> pa.Table:

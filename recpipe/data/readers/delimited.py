@@ -1,17 +1,21 @@
-"""Delimited text into Arrow columns; what is damaged is named by file and line."""
+"""Delimited text into Arrow columns, a block at a time; what is damaged is named by file and line."""
 
 from __future__ import annotations
 
 import codecs
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from typing import IO
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from recpipe.data.readers.files import DataFile
+from recpipe.data.readers.rows import Rows
 
 WHOLE = pa.int64()
 NUMBER = pa.float64()
@@ -61,11 +65,19 @@ def separated(file: DataFile) -> Format:
 def columns(
     file: DataFile, form: Format, wanted: Mapping[str, pa.DataType | None], missing: Sequence[str] | None = None
 ) -> pa.Table:
+    """As `rows`, all of them in memory."""
+    return rows(file, form, wanted, missing).table()
+
+
+def rows(
+    file: DataFile, form: Format, wanted: Mapping[str, pa.DataType | None], missing: Sequence[str] | None = None
+) -> Rows:
     """The wanted columns, in the order wanted; rows in the order of the file. Empty cells are null.
 
-    wanted: a kind for every name: `WHOLE`, `NUMBER`, `TEXT` or `ID`. missing: what an empty cell may look like; None:
-    by the kinds, as `MISSING` says. Text is UTF-8, or Latin-1 where it is not valid UTF-8. Raises `DamagedFile` for a
-    line with too few or too many cells, for a cell that is not the number wanted, and where a column is not there.
+    wanted: a kind for every name: `WHOLE`, `NUMBER`, `TEXT` or `ID`; for `ID` the file is read once to know which it
+    is. missing: what an empty cell may look like; None: by the kinds, as `MISSING` says. Text is UTF-8, or Latin-1
+    where it is not valid UTF-8. Raises `DamagedFile` where a column is not there, and when the rows are read for a line
+    with too few or too many cells and for a cell that is not the number wanted.
     """
     names = list(form.names or header(file, form))
     for name in wanted:
@@ -73,53 +85,104 @@ def columns(
             raise DamagedFile(file, 1, f"one column {name!r} is wanted; the columns are {', '.join(names)}")
     if missing is None:
         missing = ("",) if TEXT in wanted.values() else MISSING
-    strictly = {name: WHOLE if kind is ID else kind for name, kind in wanted.items()}
+    found = _File(file, form, names, missing)
+    ids = [name for name, kind in wanted.items() if kind is ID]
+    if not ids or found.holds_whole_numbers(ids):
+        kinds = {name: WHOLE if kind is ID else kind for name, kind in wanted.items()}
+        return Rows(pa.schema(kinds), partial(found.batches, kinds))
     loosely = {name: TEXT if kind is ID else kind for name, kind in wanted.items()}
-    try:
-        return _parse(file, form, names, strictly, missing)
-    except pa.ArrowInvalid as error:
-        if strictly == loosely:
-            raise _damage(file, form, names, loosely, missing) or DamagedFile(file, None, str(error)) from error
-    try:
-        table = _parse(file, form, names, loosely, missing)
-    except pa.ArrowInvalid as error:
-        raise _damage(file, form, names, loosely, missing) or DamagedFile(file, None, str(error)) from error
-    for position, name in enumerate(wanted):
-        if wanted[name] is ID:
-            table = table.set_column(position, name, _whole_where_possible(table[name]))
-    return table
+    whole = found.that_are_whole(ids, loosely)
+    schema = pa.schema({name: WHOLE if name in whole else kind for name, kind in loosely.items()})
+    return Rows(pa.schema(loosely), partial(found.batches, loosely)).changed(lambda batch: batch.cast(schema))
 
 
-def _parse(
-    file: DataFile, form: Format, names: Sequence[str], kinds: Mapping[str, pa.DataType], missing: Sequence[str]
-) -> pa.Table:
-    text = TEXT in kinds.values()
-    several = len(form.delimiter) > 1
-    read = arrow_csv.ReadOptions(
-        column_names=names,
-        skip_rows=0 if form.names else 1,
-        encoding=_encoding(file) if text else "utf-8",
-        block_size=2**22,
-    )
-    parse = arrow_csv.ParseOptions(
-        delimiter=SEPARATOR.decode() if several else form.delimiter, quote_char='"' if form.quotes else False
-    )
-    convert = arrow_csv.ConvertOptions(
-        column_types=dict(kinds),
-        include_columns=list(kinds),
-        null_values=list(missing),
-        strings_can_be_null=True,
-    )
-    if several:
-        stream = pa.BufferReader(file.content().replace(form.delimiter.encode(), SEPARATOR))
-        table = arrow_csv.read_csv(stream, read, parse, convert)
-    else:
-        with file.open() as stream:
-            table = arrow_csv.read_csv(stream, read, parse, convert)
-    for name, kind in kinds.items():
-        if kind == TEXT and pc.any(pc.match_substring(table[name], "\n")).as_py():
-            raise pa.ArrowInvalid(f"column {name}: a quoted cell runs over the end of its line")
-    return table
+@dataclass(frozen=True)
+class _File:
+    """A file with what it takes to parse it. names: of all its columns; missing: what an empty cell looks like."""
+
+    file: DataFile
+    form: Format
+    names: Sequence[str]
+    missing: Sequence[str]
+
+    def batches(self, kinds: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        """The columns of these kinds. Raises `DamagedFile`."""
+        try:
+            yield from self._parse(kinds)
+        except pa.ArrowInvalid as error:
+            damage = _damage(self.file, self.form, self.names, kinds, self.missing)
+            raise damage or DamagedFile(self.file, None, str(error)) from error
+
+    def holds_whole_numbers(self, ids: Sequence[str]) -> bool:
+        """Whether every cell of these columns is a whole number or empty."""
+        try:
+            for _ in self._parse(dict.fromkeys(ids, WHOLE)):
+                pass
+        except pa.ArrowInvalid:
+            return False
+        return True
+
+    def that_are_whole(self, ids: Sequence[str], kinds: Mapping[str, pa.DataType]) -> set[str]:
+        """Those of the columns of text whose every cell can be a whole number."""
+        left = set(ids)
+        for batch in self.batches(kinds):
+            left = {name for name in left if _is_whole(batch[name])}
+        return left
+
+    def _parse(self, kinds: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        text = TEXT in kinds.values()
+        several = len(self.form.delimiter) > 1
+        read = arrow_csv.ReadOptions(
+            column_names=self.names,
+            skip_rows=0 if self.form.names else 1,
+            encoding=_encoding(self.file) if text else "utf-8",
+            block_size=2**20,
+        )
+        parse = arrow_csv.ParseOptions(
+            delimiter=SEPARATOR.decode() if several else self.form.delimiter,
+            quote_char='"' if self.form.quotes else False,
+        )
+        convert = arrow_csv.ConvertOptions(
+            column_types=dict(kinds),
+            include_columns=list(kinds),
+            null_values=list(self.missing),
+            strings_can_be_null=True,
+        )
+        with self._opened() as stream, arrow_csv.open_csv(stream, read, parse, convert) as reader:
+            for batch in reader:
+                for name, kind in kinds.items():
+                    if kind == TEXT and pc.any(pc.match_substring(batch[name], "\n")).as_py():
+                        raise pa.ArrowInvalid(f"column {name}: a quoted cell runs over the end of its line")
+                yield batch
+
+    @contextmanager
+    def _opened(self) -> Iterator[IO[bytes] | pa.NativeFile]:
+        one_byte = len(self.form.delimiter) == 1
+        if self.file.plain and one_byte:
+            with pa.OSFile(str(self.file.stored)) as stream:  # blocks never become Python's, whose memory stays taken
+                yield stream
+            return
+        with self.file.open() as stream:
+            yield stream if one_byte else pa.PythonFile(_OneByte(stream, self.form.delimiter), "r")
+
+
+class _OneByte:
+    """A stream in which `SEPARATOR` stands for a delimiter that is one character twice."""
+
+    def __init__(self, stream: IO[bytes], delimiter: str) -> None:
+        self.closed = False
+        self._stream, self._delimiter = stream, delimiter.encode()
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; nothing at the end."""
+        block = self._stream.read(max(1, size - 1))
+        half = self._delimiter[:1]
+        if (len(block) - len(block.rstrip(half))) % 2:  # a delimiter may begin here
+            block += self._stream.read(1)
+        return block.replace(self._delimiter, SEPARATOR)
+
+    def close(self) -> None:
+        self.closed = True
 
 
 def _encoding(file: DataFile) -> str:
@@ -134,11 +197,12 @@ def _encoding(file: DataFile) -> str:
     return "utf-8"
 
 
-def _whole_where_possible(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _is_whole(column: pa.Array) -> bool:
     try:
-        return column.cast(WHOLE)
+        column.cast(WHOLE)
     except pa.ArrowInvalid:
-        return column
+        return False
+    return True
 
 
 def _damage(

@@ -43,6 +43,11 @@ class DataFile:
         """The file on disk: of a member of an archive, the archive."""
         return self.place / self.name if self.place.is_dir() else self.place
 
+    @property
+    def plain(self) -> bool:
+        """Whether it lies on disk as it is, neither in an archive nor packed."""
+        return self.place.is_dir() and not self.name.lower().endswith(PACKED)
+
     @contextmanager
     def open(self) -> Iterator[IO[bytes]]:
         """The content, unpacked where the name ends in .gz. Raises `BadArchive`."""

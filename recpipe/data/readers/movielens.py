@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recpipe.data.readers.delimited import NUMBER, TEXT, WHOLE, Format, columns
+from recpipe.data.readers.delimited import NUMBER, TEXT, WHOLE, Format, columns, rows
 from recpipe.data.readers.files import DataFile
-from recpipe.data.readers.tables import RawTables, one_row_a_value, years_in_titles
+from recpipe.data.readers.rows import Rows
+from recpipe.data.readers.tables import one_row_a_value, years_in_titles
 
 NAME = "movielens"
 DESCRIPTION = (
@@ -47,22 +48,32 @@ def find(files: Mapping[str, DataFile]) -> list[dict[str, DataFile]]:
     ]
 
 
-def read(found: Mapping[str, DataFile]) -> RawTables:
-    """The tables. Ids are whole numbers here; anything else is damage."""
-    ratings, movies = found["ratings"], found.get("movies")
+def ratings(found: Mapping[str, DataFile]) -> Rows:
+    """user, item, rating, time. Ids are whole numbers here; anything else is damage."""
     numbers = {name: NUMBER if name == "rating" else WHOLE for name in EVENT}
-    films = {"item": WHOLE, "title": TEXT, "genres": TEXT}
-    match ratings.short.lower():
+    match found["ratings"].short.lower():
         case "u.data":
-            events = columns(ratings, Format("\t", quotes=False, names=EVENT), numbers)
-            return RawTables.of(events, _films_100k(movies, found.get("genres")) if movies else {})
+            return rows(found["ratings"], Format("\t", quotes=False, names=EVENT), numbers)
         case "ratings.dat":
-            events = columns(ratings, Format("::", quotes=False, names=EVENT), numbers)
-            table = columns(movies, Format("::", quotes=False, names=FILM), films) if movies else None
+            return rows(found["ratings"], Format("::", quotes=False, names=EVENT), numbers)
         case _:
-            events = columns(ratings, Format(","), CSV_EVENT).rename_columns(list(EVENT))
-            table = columns(movies, Format(","), CSV_FILM).rename_columns(list(FILM)) if movies else None
-    return RawTables.of(events, _films(table) if table else {})
+            told = rows(found["ratings"], Format(","), CSV_EVENT)
+            return told.changed(lambda batch: batch.rename_columns(list(EVENT)))
+
+
+def sides(found: Mapping[str, DataFile], item: pa.DataType) -> dict[str, pa.Table]:
+    """Titles, years and genres, where the films were delivered. item: the type of the ids, always `WHOLE`."""
+    movies = found.get("movies")
+    if not movies:
+        return {}
+    match movies.short.lower():
+        case "u.item":
+            return _films_100k(movies, found.get("genres"))
+        case "movies.dat":
+            kinds = {"item": item, "title": TEXT, "genres": TEXT}
+            return _films(columns(movies, Format("::", quotes=False, names=FILM), kinds))
+        case _:
+            return _films(columns(movies, Format(","), CSV_FILM).rename_columns(list(FILM)))
 
 
 def _films(table: pa.Table) -> dict[str, pa.Table]:

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recpipe.data.readers.delimited import ID, NUMBER, TEXT, DamagedFile, Format, columns, header
+from recpipe.data.readers.delimited import ID, NUMBER, TEXT, DamagedFile, Format, columns, header, rows
 from recpipe.data.readers.files import DataFile
-from recpipe.data.readers.tables import SIDES, RawTables, one_row_a_value
+from recpipe.data.readers.rows import Rows
+from recpipe.data.readers.tables import SIDES, one_row_a_value
 
 NAME = "recbole"
 DESCRIPTION = "RecBole: one NAME.inter, beside it NAME.item, both with field:type headers"
@@ -43,8 +44,8 @@ def find(files: Mapping[str, DataFile]) -> list[dict[str, DataFile]]:
     return found
 
 
-def read(found: Mapping[str, DataFile]) -> RawTables:
-    """The tables. Ids may be text; times may be written as decimal numbers, parts of a second are cut off."""
+def ratings(found: Mapping[str, DataFile]) -> Rows:
+    """user, item, time, perhaps rating. Ids may be text; of decimal times parts of a second are cut off."""
     fields = _fields(found["ratings"])
     known = {field: _one(fields, names) for field, names in EVENT.items()}
     for field in ("user", "item", "time"):
@@ -55,11 +56,18 @@ def read(found: Mapping[str, DataFile]) -> RawTables:
             )
     kinds = {"user": ID, "item": ID, "rating": NUMBER, "time": NUMBER}
     told = {field: fields[name] for field, name in known.items() if name}
-    table = columns(found["ratings"], ATOMIC, {told[field]: kinds[field] for field in told}).rename_columns(list(told))
-    seconds = pc.if_else(pc.is_finite(table["time"]), pc.floor(table["time"]), None).cast(pa.int64())
-    ratings = table.set_column(table.column_names.index("time"), "time", seconds)
-    sides = _sides(found["items"], ratings.schema.field("item").type) if "items" in found else {}
-    return RawTables.of(ratings, sides)
+
+    def named(batch: pa.RecordBatch) -> pa.RecordBatch:
+        batch = batch.rename_columns(list(told))
+        seconds = pc.if_else(pc.is_finite(batch["time"]), pc.floor(batch["time"]), None).cast(pa.int64())
+        return batch.set_column(batch.schema.get_field_index("time"), "time", seconds)
+
+    return rows(found["ratings"], ATOMIC, {told[field]: kinds[field] for field in told}).changed(named)
+
+
+def sides(found: Mapping[str, DataFile], item: pa.DataType) -> dict[str, pa.Table]:
+    """The side tables that NAME.item tells of, by name. item: the type of the ids."""
+    return _sides(found["items"], item) if "items" in found else {}
 
 
 def _sides(file: DataFile, item: pa.DataType) -> dict[str, pa.Table]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from recpipe.data.readers.rows import Rows
 
 SIDES = {"titles": "title", "years": "year", "genres": "genre", "directors": "director", "writers": "writer"}
 """The side tables, and the name of the column beside `item` in each."""
@@ -30,21 +33,36 @@ class RawTables:
     writers: pa.Table
 
     @classmethod
-    def of(cls, ratings: pa.Table, sides: dict[str, pa.Table]) -> Self:
-        """ratings: user, item, time and perhaps rating. sides: by name, those that were delivered."""
-        if "rating" not in ratings.column_names:
-            ratings = ratings.append_column("rating", pa.nulls(len(ratings), pa.float32()))
-        schema = pa.schema(
-            {
-                "user": ratings.schema.field("user").type,
-                "item": ratings.schema.field("item").type,
-                "rating": pa.float32(),
-                "time": pa.int64(),
-            }
-        )
-        item = schema.field("item").type
-        tables = {side: _side(sides.get(side), value, item) for side, value in SIDES.items()}
-        return cls(ratings=ratings.select(schema.names).cast(schema), **tables)
+    def of(cls, ratings: Rows, sides: Mapping[str, pa.Table]) -> Self:
+        """ratings: as of `ratings_of`. sides: by name, as of `sides_of`."""
+        return cls(ratings=ratings.table(), **sides)
+
+    def by_name(self) -> dict[str, pa.Table]:
+        """Under the names that the SQL reads: raw_ratings, raw_titles and so on."""
+        return {f"raw_{name}": getattr(self, name) for name in ("ratings", *SIDES)}
+
+
+def ratings_of(rows: Rows) -> Rows:
+    """Columns and types as `RawTables.ratings`. rows: user, item, time and perhaps rating."""
+    kinds = {
+        "user": rows.schema.field("user").type,
+        "item": rows.schema.field("item").type,
+        "rating": pa.float32(),
+        "time": pa.int64(),
+    }
+    schema = pa.schema(kinds)
+
+    def typed(batch: pa.RecordBatch) -> pa.RecordBatch:
+        if "rating" not in batch.schema.names:
+            batch = batch.append_column("rating", pa.nulls(len(batch), pa.float32()))
+        return batch.select(schema.names).cast(schema)
+
+    return rows.changed(typed)
+
+
+def sides_of(sides: Mapping[str, pa.Table], item: pa.DataType) -> dict[str, pa.Table]:
+    """All side tables as in `RawTables`. sides: by name, those that were delivered; item: the type of the ids."""
+    return {side: _side(sides.get(side), value, item) for side, value in SIDES.items()}
 
 
 def _side(table: pa.Table | None, value: str, item: pa.DataType) -> pa.Table:

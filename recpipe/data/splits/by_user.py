@@ -13,6 +13,7 @@ from recpipe.data.parts import Part, Parts
 from recpipe.data.splits.ratios import Share, ratio_sizes, wanted_remainder
 from recpipe.data.splits.strategy import (
     Labels,
+    Owners,
     Promises,
     Strategy,
     drawn_places,
@@ -58,7 +59,7 @@ class Holdout(Strategy):
         test = hidden(events, self.last, self.random, self.most_share, random)
         part[test] = Part.TEST
         rest = np.flatnonzero(~test)
-        valid = hidden(events.take(rest), self.valid_last, self.valid_random, self.most_share, random)
+        valid = hidden(Owners.of(events, rest), self.valid_last, self.valid_random, self.most_share, random)
         part[rest[valid]] = Part.VALID
         return Labels.kept(part)
 
@@ -73,7 +74,7 @@ def most(films: LongArray, wanted: int, share: float) -> LongArray:
 
 
 def hidden(
-    events: Interactions, last: int, drawn: int, most_share: float, random: np.random.Generator
+    events: Interactions | Owners, last: int, drawn: int, most_share: float, random: np.random.Generator
 ) -> NDArray[np.bool_]:
     """bool [events], among which no user has a film twice: each user's latest ones and some drawn from the rest."""
     films = events_a_user(events)
@@ -81,7 +82,7 @@ def hidden(
     n_last = latest_of(wanted, last, drawn)
     latest = places(events) >= (films - n_last)[events.users]
     rest = np.flatnonzero(~latest)
-    others = events.take(rest)
+    others = Owners(events.users[rest], events.n_users)
     chosen = drawn_places(others, random) < (wanted - n_last)[others.users]
     return _with(latest, rest[chosen])
 

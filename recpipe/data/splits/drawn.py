@@ -12,6 +12,7 @@ from recpipe.data.parts import Part, Parts
 from recpipe.data.splits.ratios import Share, ratio_sizes, share_sizes, wanted_remainder
 from recpipe.data.splits.strategy import (
     Labels,
+    Owners,
     Promises,
     Strategy,
     drawn_places,
@@ -83,7 +84,7 @@ class Folds(Strategy):
         first_fold = random.integers(self.of, size=events.n_users)
         test = ((place + first_fold[events.users]) % self.of == self.fold - 1) & (films[events.users] > 1)
         rest = np.flatnonzero(~test)
-        left = events.take(rest)
+        left = Owners.of(events, rest)
         n_valid = share_sizes(events_a_user(left), 0.1)
         place = drawn_places(left, np.random.default_rng([self.seed, self.fold]))
         part = np.full(len(events), Part.TRAIN, dtype=np.uint8)

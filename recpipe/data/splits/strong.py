@@ -13,6 +13,7 @@ from recpipe.data.parts import Part, Parts
 from recpipe.data.splits.ratios import share_sizes
 from recpipe.data.splits.strategy import (
     Labels,
+    Owners,
     Promises,
     Strategy,
     drawn_places,
@@ -51,9 +52,9 @@ class Strong(Strategy):
         known = np.bincount(events.items[~out], minlength=events.n_items)[events.items] > 0
 
         kept = np.flatnonzero(out & known)
-        films = events_a_user(events.take(kept))
+        films = events_a_user(Owners.of(events, kept))
         kept = kept[films[events.users[kept]] > 1]
-        held_out = events.take(kept)
+        held_out = Owners.of(events, kept)
         place = drawn_places(held_out, random)
         target = place < share_sizes(events_a_user(held_out), 1 - self.fold_in)[held_out.users]
 

@@ -27,16 +27,19 @@ from recpipe.storage import Record
 )
 @retried
 def raw(context: dg.AssetExecutionContext) -> Iterator[dg.Output]:
-    """Read the configured source once; its layout is recognised."""
-    from recpipe.steps.raw import form_of, raw_items, raw_ratings, read_raw
+    """Read the configured source; its layout is recognised."""
+    from recpipe.steps.raw import RawRatings, delivery, figures, raw_items
 
     ratings, items = Making(context, "raw_ratings"), Making(context, "raw_items")
-    tables = read_raw(ratings.project)
     source = {"source": ratings.project.dataset().source}
-    form = {"form": form_of(tables)}
-    for making, made, more in ((ratings, raw_ratings(tables), form), (items, raw_items(tables), {})):
-        record = making.stage(made, source | {"rows": sum(made.rows.values()), **made.rows, **more})
-        yield output(record, output_name=making.node.asset)
+    found = delivery(ratings.project)
+    rows = found.ratings()
+    sides = raw_items(found.sides(rows))  # read before anything is staged: either may be damaged
+    record = ratings.stage(RawRatings(rows), source)
+    told = source | figures(ratings.staged_folder(record))
+    yield output(replace(record, figures=told), output_name=ratings.node.asset)
+    record = items.stage(sides, source | {"rows": sum(sides.rows.values()), **sides.rows})
+    yield output(record, output_name=items.node.asset)
 
 
 @dg.asset(
