@@ -23,10 +23,11 @@ ROWS, WIDTH = 21, 4
 FEATURES = torch.from_numpy(np.random.default_rng(5).normal(size=(ROWS, WIDTH)).astype(np.float32))
 TARGETS = FEATURES @ torch.tensor([1.0, -2.0, 0.5, 3.0]) + 0.7
 SCALE = torch.tensor([2.0, 0.5])
-EXACT = {"bpr", "cfm", "deep_fm", "dmf", "enmf", "gcmc", "lightgcn", "line", "logistic_cfm", "mf",
+EXACT = {"bpr", "cfm", "conv_ncf", "deep_fm", "dmf", "enmf", "gcmc", "lightgcn", "line", "logistic_cfm", "mf",
          "multi_dae", "nais", "neumf", "ngcf", "nncf", "sgl", "simplex", "spectral_cf"}  # fmt: skip
-"""Their loss is a mean over the rows, without random numbers; that of windows is one over their targets. Not
-conv_ncf: its rectifiers turn rounding into up to 5e-4 of the loss within three epochs, with some seeds."""
+"""Their loss is a mean over the rows, without random numbers; that of windows is one over their targets."""
+EXACT_AT_FIRST = {"conv_ncf"}
+"""Rounding at one of their rectifiers' kinks grows to 5e-4 of the loss in three epochs, with some seeds."""
 FEW_TARGETS = {"bert4rec"}
 """A mean over so few targets a row that parts weighed by rows are further from the whole."""
 SCHEDULE = Schedule(epochs=3, learning_rate=0.05, weight_decay=0.1, clip_norm=100.0)
@@ -173,4 +174,6 @@ def test_every_recipe_learns_in_parts_what_it_learns_in_whole_batches(
     assert "at most 4 are computed at once" in parts.closing["note"]
     losses, in_parts = ([row["loss"] for row in journal.epochs] for journal in (whole, parts))
     tolerance = 1e-5 if model in EXACT else 0.05 if model in FEW_TARGETS else 0.01
-    assert in_parts == pytest.approx(losses, rel=tolerance)
+    exact = 1 if model in EXACT_AT_FIRST else len(losses)
+    assert in_parts[:exact] == pytest.approx(losses[:exact], rel=tolerance)
+    assert in_parts == pytest.approx(losses, rel=max(tolerance, 1e-3 if model in EXACT_AT_FIRST else 0.0))
