@@ -89,7 +89,7 @@ def metrics_by_user_group(groups: Mapping[str, Mapping[str, Interval]], names: S
     axes.set_xticks(np.arange(len(names)), names)
     axes.set_ylim(bottom=0)
     grid(axes, "y")
-    axes.legend(title="users", frameon=False)
+    figure.legend(title="users", frameon=False, loc="outside right upper")
     return figure
 
 
@@ -112,7 +112,7 @@ def recall_by_film_group(groups: Mapping[str, Mapping[str, float]], cut_offs: Se
     axes.set_xticks(np.arange(len(cut_offs)), [str(k) for k in cut_offs])
     axes.margins(y=0.15)
     grid(axes, "y")
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside lower center", ncols=2)
     return figure
 
 

@@ -30,7 +30,7 @@ def lorenz(films: Spread, users: Spread) -> Figure:
     axes.set(title="Spread over films and users", xlabel="films, or users, the least busy first (%)",
              ylabel="their share of the interactions (%)")  # fmt: skip
     grid(axes, "both")
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="upper left")  # no curve rises above "all alike"
     return figure
 
 
@@ -55,7 +55,7 @@ def activity(drift: Drift) -> Figure:
     middle.plot(places, drift.active_users, color=BLUE, marker=".", label="active")
     middle.plot(places, drift.new_users, color=ORANGE, marker=".", linestyle="--", label="new")
     middle.set(ylabel="users")
-    middle.legend(frameon=False)
+    middle.legend(frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     below.bar(places, drift.new_films, color=GREEN)
     below.set(ylabel="new films")
     shown = places[:: -(-len(places) // LABELS)]
