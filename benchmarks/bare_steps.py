@@ -31,11 +31,13 @@ def _make(project: Project, node: Node) -> None:
         return
     match node.asset:
         case "raw_ratings":
-            from recpipe.steps.raw import raw_items, raw_ratings, read_raw
+            from recpipe.steps.raw import RawRatings, delivery, raw_items
 
-            tables = read_raw(project)
-            _written(project, node, raw_ratings(tables))
-            _written(project, Node("raw_items"), raw_items(tables))
+            found = delivery(project)
+            rows = found.ratings()
+            sides = raw_items(found.sides(rows))
+            _written(project, node, RawRatings(rows))
+            _written(project, Node("raw_items"), sides)
         case "interactions":
             from recpipe.steps.prepare import prepare_interactions, validated
             from recpipe.validation.data_docs import write_data_docs

@@ -1,6 +1,6 @@
-"""iALS and BPR against the library `implicit` and the bare arithmetic: docs/performance_factors.md from one command.
+"""iALS and BPR against the library `implicit` and the bare arithmetic: docs/performance.md from one command.
 
-    python benchmarks/speed_factors.py --data ml-1m=ml-1m.zip --work WORK --out docs/performance_factors.md \
+    python benchmarks/speed_factors.py --data ml-1m=ml-1m.zip --work WORK --out docs/performance.md \
         --peer-python PEER/bin/python
 
 `ratio_random`, the same training part for both; CPU seconds of one thread, each fit in a process of its own. An epoch

@@ -1,6 +1,6 @@
-"""How cost grows with users, films and interactions, every model's and the data path's: docs/performance_growth.md.
+"""How cost grows with users, films and interactions, every model's and the data path's: docs/performance.md.
 
-    python benchmarks/speed_growth.py --work WORK --out docs/performance_growth.md --picture docs/pictures/growth.png
+    python benchmarks/speed_growth.py --work WORK --out docs/performance.md --picture docs/pictures/growth.png
 
 Generated data (`generated.long_tailed`), one axis at a time doubled three times: users, each with as many events;
 films, the same users and events; interactions, the same users and films. CPU seconds of one thread, each model in a

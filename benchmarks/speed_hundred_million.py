@@ -1,6 +1,6 @@
 """A hundred million generated ratings on one machine: csv, judged rows, interactions, split, features, one model.
 
-python benchmarks/speed_hundred_million.py --work WORK --out docs/performance_rows.md
+python benchmarks/speed_hundred_million.py --work WORK --out docs/performance.md
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """EASE and item kNN against the peers and against the bare linear algebra: docs/performance.md's part `linear`.
 
-    python benchmarks/speed_linear.py --work WORK --peer-python PEER/bin/python --out docs/performance_linear.md
+    python benchmarks/speed_linear.py --work WORK --peer-python PEER/bin/python --out docs/performance.md
 
 Generated long-tailed interactions: 20,000 users × 10,000 films, and the shape of MovieLens 20M. Each piece in a process
 of its own on one thread. Ours: `fit`, from the interactions to the scorer. The limit: SciPy's sparse Gram matrix made

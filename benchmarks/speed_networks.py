@@ -1,6 +1,6 @@
 """An epoch of the networks on ML-1M: against the peer, against its products alone, and where its time goes.
 
-    python benchmarks/speed_networks.py --data ml-1m.zip --work WORK --out docs/performance_networks.md \
+    python benchmarks/speed_networks.py --data ml-1m.zip --work WORK --out docs/performance.md \
         --peer-python PEER/bin/python --peer-script recbole_peer.py
 
 Splits, settings and the peer's are those of benchmarks/epochs.py; `multi_vae, as the peer` has the peer's layers,

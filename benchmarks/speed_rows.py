@@ -1,6 +1,6 @@
 """From a csv of twenty million ratings to splits and features, stage by stage, against Arrow's and DuckDB's bare work.
 
-python benchmarks/speed_rows.py --work WORK --out docs/performance_rows.md
+python benchmarks/speed_rows.py --work WORK --out docs/performance.md
 """
 
 from __future__ import annotations
