@@ -16,9 +16,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apart import Taken
 from pyarrow import csv
 
-from benchmarks.apart import Taken
 from recpipe.data.parts import Parts
 from recpipe.data.preparing import Preparation, Prepared, prepare
 from recpipe.data.readers import recognise

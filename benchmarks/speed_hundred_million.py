@@ -8,11 +8,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from benchmarks.apart import told_by_own
-from benchmarks.bars import Row, table
-from benchmarks.figures import KEPT, Figures, write_between
-from benchmarks.generated import write_ratings
-from benchmarks.rows_stages import FILMS, RULES
+from apart import told_by_own
+from bars import Row, table
+from figures import KEPT, Figure, Figures, write_between
+from generated import write_ratings
+from rows_stages import FILMS, RULES
 
 USERS, ITEMS, EVENTS = 500_000, 10_000, 107_000_000
 """A hundred million are left of so many draws."""
@@ -38,11 +38,11 @@ def measure(folder: Path, figures: Figures) -> None:
         figures.once({"stage": name}, lambda name=name: told_by_own(SCRIPT, name, folder))
 
 
-def rows(figures: Figures) -> list[Row]:
+def rows(figures: list[Figure]) -> list[Row]:
     """The line as a whole: seconds of all stages, the largest of their peaks."""
-    took = [figure for figure in figures.all() if figure["stage"] in LINE and figure["stage"] not in BARE]
+    took = [figure for figure in figures if figure["stage"] in LINE and figure["stage"] not in BARE]
     most = max(took, key=lambda figure: figure["peak_memory_mb"])
-    (written,) = (figure["rows"] for figure in figures.all() if figure["stage"] == "generated")
+    (written,) = (figure["rows"] for figure in figures if figure["stage"] == "generated")
     memory = f"at most {most['peak_memory_mb'] / 1024:.1f} of 24 GiB, in {most['stage']}"
     work = f"csv to `ease`, {written / 1e6:.0f} M rows, {USERS:,} users, {ITEMS:,} films"
     return [
@@ -79,7 +79,7 @@ def main() -> None:
     arguments = parser.parse_args()
     figures = Figures(arguments.figures)
     measure(arguments.work, figures)
-    write_between(arguments.out, "hundred_million", list(table(rows(figures))))
+    write_between(arguments.out, "hundred_million", list(table(rows(figures.all()))))
     write_between(arguments.out, "hundred_million_stages", stages_table(figures))
 
 
