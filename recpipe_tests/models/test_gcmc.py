@@ -94,7 +94,7 @@ def test_scores_hear_everything(settings: dict[str, str]) -> None:
 def test_who_is_dropped_is_heard_by_nobody_and_the_others_weigh_more_for_it() -> None:
     learner = network(dropout=0.75, channels="ratings")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.manual_seed(1)
         dropped = learner.messages()
     whole = learner.eval().messages()
     heard = dropped.abs().sum(dim=(0, 2)) > 0

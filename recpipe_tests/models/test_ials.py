@@ -81,7 +81,7 @@ def test_few_steps_an_epoch_end_where_the_exact_solution_ends(iterations: int, t
     random = np.random.default_rng(0)
     chances = np.clip(np.outer(random.exponential(size=80), random.exponential(size=60)), 0, 1) * 0.5
     users, items = np.nonzero(random.random((80, 60)) < chances)
-    train = TrainingSet(Interactions.sorted_from(users, items, np.zeros(len(users)), None, 80, 60))
+    train = TrainingSet(Interactions.sorted_from(users, items, np.zeros(len(users), np.int64), None, 80, 60))
     recipe = Ials(embedding_size=12, regularization=0.05, alpha=0.3, iterations=iterations)
     solver, reference = network(train, recipe), network(train, recipe)
     for _ in range(8):

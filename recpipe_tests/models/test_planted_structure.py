@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from recpipe.data.training_set import TrainingSet
@@ -36,8 +37,8 @@ def test_popularity_is_the_best_list_that_is_one_for_all(model: str) -> None:
 @pytest.mark.parametrize("model", model_names("graphs"))
 def test_graph_models_reach_films_tied_through_third_users_only(model: str) -> None:
     world = worlds.two_hop()
-    scorer = tiny_recipe(model).fit(world.train, Run())
-    assert world.recall(scorer) > world.between(0.75)
+    recalls = [world.recall(tiny_recipe(model).fit(world.train, Run(seed=seed))) for seed in range(3)]
+    assert np.median(recalls) > world.between(0.75), recalls  # one start in ten ends at two thirds
 
 
 def test_co_occurrence_alone_does_not_reach_them() -> None:
