@@ -190,7 +190,8 @@ def steps_table(figures: list[Figure]) -> list[str]:
     """Each step's work and overhead."""
     by = {figure["what"]: figure for figure in figures}
     within, without = by["in Dagster"]["steps"], by["bare"]["steps"]
-    lines = [f"| {name} | {without[name]:.2f} | {within[name] - without[name]:.2f} |" for name in within]
+    said = {name: f"`{name}`".replace("|", r"\|") for name in within}
+    lines = [f"| {said[name]} | {without[name]:.2f} | {within[name] - without[name]:.2f} |" for name in within]
     return ["| step | work, CPU s | overhead |", "|---|---|---|", *lines]
 
 
