@@ -33,7 +33,8 @@ def table(work: Path) -> Iterator[str]:
     for part in PARTS:
         for row in rows_of(part, work):
             for bar, met in row.verdicts():
-                ratios = f"{_ratio(row.of_limit)} | {_ratio(row.of_peer)}"
+                peer = f" ({row.peer_name})" if row.of_peer is not None else ""
+                ratios = f"{_ratio(row.of_limit)} | {_ratio(row.of_peer)}{peer}"
                 yield f"| {row.work} | {bar} | {row.ours:.3g} {row.unit} | {ratios} | {'met' if met else '**open**'} |"
 
 
