@@ -12,7 +12,7 @@ from figures import Figure
 
 from recpipe.data.parts import Parts
 from recpipe.settings import Project
-from recpipe.training.graph import sparse_product
+from recpipe.training.sparse_tensors import sparse_product
 
 CELLS = 2**21
 """Numbers of one group's vectors: 8 MiB, in the cache of the last level."""

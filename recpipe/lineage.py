@@ -6,16 +6,14 @@ settings and code by digest, upstream artifacts by the digest of their content. 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from recpipe.settings import Project
-from recpipe.sql_models import SqlModel, models, sql_folder, upstream
+from recpipe.sql_models import SqlModel, models_as_they_stand, sql_folder, upstream
 from recpipe.storage import Record, artifact_name, digest_of
 from recpipe.versions import code_version, declares, defaults
 from recpipe.yaml_files import read_yaml
@@ -225,8 +223,7 @@ class Lineage:
     @property
     def sql(self) -> dict[str, SqlModel]:
         """The tables of dbt_like_sql by name, each after everything that it reads."""
-        folder = sql_folder()
-        return _sql_models(folder, tuple(_files_of_sql(folder)))
+        return models_as_they_stand(sql_folder())
 
     def partitioned_by_split(self, table: str) -> bool:
         """Whether a table is computed inside a split: it reads its training part, or a table that does."""
@@ -390,16 +387,3 @@ class Lineage:
 def _seen_by(node: Node, needed: Record) -> str:
     """The version of an input: its content; to an arrival just the form of the source's ratings counts."""
     return digest_of(needed.figures.get("form")) if node.asset == "arrival" else needed.content
-
-
-def _files_of_sql(folder: Path) -> Iterator[tuple[str, int]]:
-    """Path and time of the last change of every file; asked for at every look at a table, so not by a glob."""
-    for subfolder in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
-        yield from sorted((file.path, file.stat().st_mtime_ns) for file in os.scandir(subfolder)
-                          if file.name.endswith(".sql"))  # fmt: skip
-
-
-@cache
-def _sql_models(folder: Path, files: tuple[tuple[str, int], ...]) -> dict[str, SqlModel]:
-    """Parsed anew only where a file has changed."""
-    return models(folder)

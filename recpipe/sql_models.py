@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,6 +94,11 @@ def models(folder: Path) -> dict[str, SqlModel]:
     return {name: found[name] for name in _order(found)}
 
 
+def models_as_they_stand(folder: Path) -> dict[str, SqlModel]:
+    """`models`, parsed anew only where a file came, went or changed since the last call."""
+    return _parsed_once(folder, tuple(_files(folder)))
+
+
 def table_tests(folder: Path, models: Mapping[str, SqlModel]) -> dict[str, SqlModel]:
     """The tests of tests/, by name: queries over these models that must return no row."""
     return {path.stem: _parsed(path, models) for path in sorted((folder / TESTS).glob("*.sql"))}
@@ -113,6 +119,18 @@ def upstream(models: Mapping[str, SqlModel], name: str) -> frozenset[str]:
     """All that a model is made from, directly or not, inputs included; with "train" among it, it belongs to a split."""
     model = models[name]
     return frozenset(model.tables).union(*(upstream(models, dependency) for dependency in model.dependencies))
+
+
+def _files(folder: Path) -> Iterator[tuple[str, int]]:
+    """Path and time of the last change of every file; asked for at every look at a table, so not by a glob."""
+    for subfolder in sorted(entry.path for entry in os.scandir(folder) if entry.is_dir()):
+        yield from sorted((file.path, file.stat().st_mtime_ns) for file in os.scandir(subfolder)
+                          if file.name.endswith(".sql"))  # fmt: skip
+
+
+@cache
+def _parsed_once(folder: Path, files: tuple[tuple[str, int], ...]) -> dict[str, SqlModel]:
+    return models(folder)
 
 
 def _parsed(path: Path, known: Collection[str], ordered: bool = False) -> SqlModel:

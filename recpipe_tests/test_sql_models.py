@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -33,6 +34,21 @@ def test_a_model_knows_what_it_reads_and_comes_after_it(tmp_path: Path) -> None:
     assert (first.dependencies, first.inputs, first.parameters) == ((), ("raw_titles",), ("least",))
     assert (last.dependencies, last.inputs, last.parameters) == (("first",), ("train",), ())
     assert sql_models.upstream(models, "a_last") == {"first", "raw_titles", "train"}
+
+
+def test_models_as_they_stand_are_parsed_anew_only_where_a_file_came_went_or_changed(tmp_path: Path) -> None:
+    first = "-- one row a title\nselect item from raw_titles order by item"
+    folder = write_sql(tmp_path, staging__first=first)
+    before = sql_models.models_as_they_stand(folder)
+    assert sql_models.models_as_they_stand(folder) is before
+    write_sql(tmp_path, staging__second="-- one row a title\nselect item, title from raw_titles order by item")
+    assert list(sql_models.models_as_they_stand(folder)) == ["first", "second"]
+    write_sql(tmp_path, staging__first=first.replace("select item", "select title"))
+    after = folder / "staging" / "first.sql"
+    os.utime(after, ns=(0, after.stat().st_mtime_ns + 1_000_000))  # a clock that stood still would hide the change
+    assert sql_models.models_as_they_stand(folder)["first"].digest != before["first"].digest
+    after.unlink()
+    assert list(sql_models.models_as_they_stand(folder)) == ["second"]
 
 
 @pytest.mark.parametrize(

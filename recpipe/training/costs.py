@@ -14,7 +14,7 @@ START = 55 * MIB
 """What torch loads and allocates at its first optimiser and first step, whatever the size of the network."""
 START_SECONDS = 0.3
 PRODUCT = 7e-11
-"""CPU seconds of one multiplication and addition of `graph.sparse_product`."""
+"""CPU seconds of one multiplication and addition of `sparse_tensors.sparse_product`."""
 
 
 @dataclass(frozen=True)

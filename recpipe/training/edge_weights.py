@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recpipe.training.graph import Graph, sparse_product
+from recpipe.training.graph import Graph
+from recpipe.training.sparse_tensors import sparse_product
 
 
 class EdgeWeights(nn.Module):

@@ -5,17 +5,16 @@ Nodes are the users, then the films. One propagation is one sparse product, ther
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
 import torch
 from scipy import sparse
 from torch import Tensor, nn
-from torch.nn import functional
 
 from recpipe.data.interactions import FloatArray
 from recpipe.training.losses import bpr, info_nce
+from recpipe.training.sparse_tensors import csr, sparse_product
 
 
 class Graph(nn.Module):
@@ -40,13 +39,14 @@ class Graph(nn.Module):
         scale = np.divide(1.0, np.sqrt(degrees), out=np.zeros(len(degrees)), where=degrees > 0)
         weights = (scale[np.repeat(np.arange(len(degrees)), degrees)] * scale[both.indices]).astype(np.float32)
         index = [torch.from_numpy(array.astype(np.int64)) for array in (both.indptr, both.indices, both.data - 1)]
-        adjacency = _csr(index[0], index[1], torch.from_numpy(weights), check=True)
+        adjacency = csr(index[0], index[1], torch.from_numpy(weights), len(degrees), check=True)
         self.register_buffer("adjacency", adjacency, persistent=False)
         self.register_buffer("edges", index[2], persistent=False)
 
     def weighed(self, weights: Tensor) -> Tensor:
         """weights float32 [entries of Ã] → the sparse matrix with these in place of Ã's, on the same index."""
-        return _csr(self.adjacency.crow_indices(), self.adjacency.col_indices(), weights)
+        index = self.adjacency.crow_indices(), self.adjacency.col_indices()
+        return csr(*index, weights, n_columns=len(self.adjacency))
 
     def normalised(self, weights: Tensor) -> Tensor:
         """weights float32 [pairs], none negative → D^(−½) W D^(−½) of them, D the sums of each node's weights.
@@ -112,20 +112,6 @@ def symmetric_product(symmetric: Tensor, dense: Tensor) -> Tensor:
     return product
 
 
-def sparse_product(matrix: Tensor, dense: Tensor) -> Tensor:
-    """Sparse CSR float32 [rows × nodes] × dense float32 [nodes × size] → [rows × size], without gradients.
-
-    On the CPU by the kernel of weighted sums over bags, which takes less than half the time of torch's sparse product
-    and adds in the same order.
-    """
-    if dense.device.type != "cpu":
-        return matrix @ dense
-    return functional.embedding_bag(
-        matrix.col_indices(), dense, matrix.crow_indices(), mode="sum", per_sample_weights=matrix.values(),
-        include_last_offset=True,
-    )  # fmt: skip
-
-
 def mean_of(layers: list[Tensor]) -> Tensor:
     """Of tensors of one shape, element by element."""
     return sum(layers[1:], start=layers[0]) / len(layers)
@@ -139,13 +125,6 @@ def ranking_with_penalty(final: Tensor, initial: Tensor, nodes: Tensor, regulari
     of_users, of_watched, of_others = final[nodes].unbind(dim=1)
     ranking = bpr((of_users * of_watched).sum(dim=1), (of_users * of_others).sum(dim=1))
     return ranking + regularization * (initial[nodes].square().sum() / (2 * len(nodes)))
-
-
-def _csr(starts: Tensor, columns: Tensor, weights: Tensor, check: bool = False) -> Tensor:
-    size = (len(starts) - 1, len(starts) - 1)
-    with warnings.catch_warnings():  # the product alone is used, and tested
-        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(starts, columns, weights, size=size, check_invariants=check)
 
 
 class _SymmetricProduct(torch.autograd.Function):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 from torch.nn import functional
+
+from recpipe.training.sparse_tensors import csr
 
 
 def products(of_users: Tensor, of_films: Tensor, users: Tensor, films: Tensor) -> Tensor:
@@ -43,11 +44,7 @@ class _Products(torch.autograd.Function):
         """As `products`."""
         near, starts, columns = of_users.index_select(0, users), _starts(films), films.flatten()
         ctx.save_for_backward(of_users, of_films, users, films, near)
-        with warnings.catch_warnings():  # this product alone is used, and tested
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            places = torch.sparse_csr_tensor(
-                starts, columns, near.new_zeros(len(columns)), size=(len(films), len(of_films)), check_invariants=False
-            )
+        places = csr(starts, columns, near.new_zeros(len(columns)), len(of_films))
         return torch.sparse.sampled_addmm(places, near, of_films.T, beta=0.0).values().view_as(films)
 
     @staticmethod

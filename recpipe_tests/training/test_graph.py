@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy import sparse
 
-from recpipe.training.graph import Graph, sparse_product, symmetric_product
+from recpipe.training.graph import Graph, symmetric_product
+from recpipe.training.sparse_tensors import sparse_product
 
 WATCHED = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.float32)
 USERS, FILMS = WATCHED.nonzero()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import ClassVar, final
 
@@ -18,9 +17,9 @@ from recpipe.recipe import Recipe, Run
 from recpipe.scoring.factors import Factors
 from recpipe.scoring.folding import FoldIn
 from recpipe.training.costs import Stream, learned, ranking
-from recpipe.training.graph import sparse_product
 from recpipe.training.loop import Batch, Solver, learn, seeded
 from recpipe.training.settings import Schedule
+from recpipe.training.sparse_tensors import csr, sparse_product
 
 _CELLS = 2**18
 """Numbers in the factors of the rows solved for at once: 1 MiB, what a processor's cache holds."""
@@ -170,11 +169,7 @@ def _blocks(lengths: Tensor, watched: Tensor, other: Tensor) -> Iterator[tuple[s
         starts = ends[start : start + at_once + 1]
         first, last = int(starts[0]), int(starts[-1])
         index = (starts - first).to(watched.dtype), watched[first:last]
-        with warnings.catch_warnings():  # products alone are used, and tested
-            warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
-            size = (len(starts) - 1, len(other))
-            matrix = torch.sparse_csr_tensor(*index, ones[first:last], size=size, check_invariants=False)
-        yield slice(start, start + at_once), matrix
+        yield slice(start, start + at_once), csr(*index, ones[first:last], n_columns=len(other))
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:

@@ -118,7 +118,8 @@ class NgcfNetwork(Learner):
         """users int64 [rows]; films int64 [rows × (1 + negatives)], the one watched first → mean per row."""
         nodes, joined = self.graph.triples(users, films), self.propagated()
         vectors = functional.embedding(nodes, joined)
-        scores = (vectors[:, 1:] @ vectors[:, 0, :, None])[..., 0]
+        of_users, of_films = vectors.split([1, films.shape[1]], dim=1)
+        scores = (of_users * of_films).sum(dim=2)  # in place of a product of matrices a row, which takes longer
         penalty = functional.embedding(nodes, self.initial).square().sum() / (2 * len(nodes))
         return bpr(scores[:, 0], scores[:, 1:]) + self.recipe.regularization * penalty
 
