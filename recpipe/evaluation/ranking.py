@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recpipe.data.features import UNKNOWN_YEAR
 from recpipe.data.interactions import FloatArray, Histories, IntArray, LongArray
 from recpipe.recipe import NonFiniteScores, Scorer
+from recpipe.scoring.largest import kth_largest, maxima_of_groups
 
 NO_FILM = -1
 """Stands in a list where no film is left to recommend."""
@@ -153,24 +154,13 @@ def _rows_a_block(n_items: int, n_rows: int, byte_budget: int) -> int:
 
 
 def _below_the_kth(scores: FloatArray, k: int) -> FloatArray:
-    """float32 [rows]: at most each row's k-th highest score, finite, and mostly hardly less.
-
-    It is the k-th highest maximum of groups of columns: k groups have a score that is not lower. Neighbours are in
-    different groups, since neighbouring films are often alike. The maxima take one pass over the scores and are few,
-    while to part all the scores takes as long as the product that they came from.
-    """
-    n_rows, n_columns = scores.shape
-    size = max(1, n_columns // (GROUPS_A_PLACE * max(k, 1)))
-    n_groups = n_columns // size
-    whole = n_groups * size
-    maxima = scores[:, :whole].reshape(n_rows, size, n_groups).max(axis=1)
-    np.maximum(maxima[:, : n_columns - whole], scores[:, whole:], out=maxima[:, : n_columns - whole])
+    """float32 [rows]: at most each row's k-th highest score, finite, and mostly hardly less."""
+    maxima = maxima_of_groups(scores, GROUPS_A_PLACE * max(k, 1))
     if not (maxima < np.inf).all():  # a maximum with NaN is NaN
         raise NonFiniteScores(
             "scores hold NaN or infinity: the model has diverged; see the health checks of its training"
         )
-    maxima.partition(n_groups - k, axis=1)
-    return np.maximum(maxima[:, n_groups - k], LOWEST)
+    return np.maximum(kth_largest(maxima, k), LOWEST)
 
 
 def _listed(scores: FloatArray, least: FloatArray, k: int) -> tuple[IntArray, FloatArray]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recpipe.data.interactions import FloatArray
+from recpipe.scoring.largest import kth_largest, maxima_of_groups
 
 Doubles: TypeAlias = NDArray[np.float64]
 
@@ -42,8 +43,8 @@ class Sums:
 CHUNK = 1024
 _CELLS = 2**20
 """Cells gathered at once: 4 MiB, which stay in the processor's cache."""
-_GROUPS = 4
-"""Groups of candidates a neighbour, whose largest entries bound what can be among the nearest."""
+GROUPS_A_NEIGHBOUR = 4
+"""Groups of candidates, whose largest entries bound what can be among the nearest."""
 
 
 def similarities(rows: sparse.csr_matrix, others: sparse.csr_matrix, measure: str) -> FloatArray:
@@ -107,16 +108,11 @@ def perhaps_nearest(similarity: np.ndarray, neighbours: int) -> tuple[NDArray[np
     """Where the positive entries stand that can be among the largest of their row, few others among them.
 
     similarity: C order [queries × candidates]. Gives places in it, ascending, and [queries + 1] where each row's begin.
-    Columns stand in groups, and a group's largest entry is one of the row's: so at least as many entries reach a number
-    as groups have one that does, and the last of the largest is no smaller than the last of the groups' largest.
     """
     n_rows, n_columns = similarity.shape
-    n_groups = _GROUPS * neighbours
     bounds = np.zeros(n_rows, dtype=similarity.dtype)
-    if n_columns >= 2 * n_groups:
-        size = n_columns // n_groups
-        groups = similarity[:, : size * n_groups].reshape(n_rows, size, n_groups).max(axis=1)
-        bounds = np.partition(groups, -neighbours, axis=1)[:, -neighbours]
+    if n_columns >= 2 * GROUPS_A_NEIGHBOUR * neighbours:
+        bounds = kth_largest(maxima_of_groups(similarity, GROUPS_A_NEIGHBOUR * neighbours), neighbours)
     bounds = np.maximum(bounds, np.nextafter(bounds.dtype.type(0), bounds.dtype.type(1)))
     places = np.flatnonzero(similarity >= bounds[:, None])
     return places, np.searchsorted(places, np.arange(n_rows + 1) * n_columns)
