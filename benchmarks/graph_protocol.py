@@ -132,7 +132,8 @@ def table(figures: list[Figure]) -> Iterator[str]:
     names = list(PUBLISHED)
 
     def row_of(figure: Figure) -> tuple[int, str, int]:
-        return names.index(figure["model"]), str(figure["drawn"]), figure["patience"]
+        drawn = "published" if figure["drawn"] is None else f"ours, {figure['drawn']}"
+        return names.index(figure["model"]), drawn, figure["patience"]
 
     last = {(row_of(figure), figure["seed"]): figure for figure in figures}
     for place, drawn, patience in sorted({row for row, _ in last}):
@@ -141,8 +142,8 @@ def table(figures: list[Figure]) -> Iterator[str]:
         ended = ", ".join(dict.fromkeys(row["stopped"] for row in learned))
         curve = learned[0]["valid"] if learned else []
         some = " ".join(f"{value:.4f}" for value in curve[:: max(1, len(curve) // 6)])
-        yield (f"| {names[place]} | {'published' if drawn == 'None' else f'ours, {drawn}'} "
-               f"| {patience if learned else '–'} | {', '.join(str(row['seed']) for row in rows)} "
+        yield (f"| {names[place]} | {drawn} | {patience if learned else '–'} "
+               f"| {', '.join(str(row['seed']) for row in rows)} "
                f"| {spread(rows, 'recall@10')} | {spread(rows, 'mrr@10')} | {spread(rows, 'ndcg@10')} "
                f"| {BARS.get(names[place], '–')} | {spread(rows, 'hit_rate@10')} | {mean(rows, 'epochs', 0)} | {ended} "
                f"| {mean(rows, 'cpu_seconds', 0)} | {some} |")  # fmt: skip
