@@ -11,14 +11,14 @@ of the page; figures in benchmarks/measured/blend_choices.jsonl, what stands the
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from arguments import words_of
 from blends import METRIC, SPLIT, lists_of, shown, values
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 from films import known_of
 from numpy.typing import NDArray
 
@@ -109,12 +109,10 @@ def table_of_filters(rows: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "blend_choices")
     words.add_argument("--data", type=Path, required=True, help="the competition's layout, folder or zip")
     words.add_argument("--work", type=Path, required=True, help="folder with the members' lists, from blends.py")
-    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
     words.add_argument("--picture", type=Path, help="where the search of the blend is drawn")
-    words.add_argument("--figures", type=Path, default=KEPT / "blend_choices.jsonl", help="lines measured before, new")
     given = words.parse_args()
     project, figures, raw = Project.here(), Figures(given.figures), read(given.data)
     prepared = prepare(raw.ratings, project.dataset().prepared_by())

@@ -10,15 +10,14 @@ members of its families that have figures.
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-from figures import KEPT, Figure, Figures, write_between
+from arguments import add_threads, use_threads, words_of
+from figures import Figure, Figures, write_between
 from films import known_of
 
 from recpipe.blending.blend import blend
@@ -163,21 +162,16 @@ def table_of_blends(blends: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "blends")
     words.add_argument("--data", type=Path, required=True, help="the competition's layout, folder or zip")
     words.add_argument("--work", type=Path, required=True, help="folder for the members' lists")
-    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "blends.jsonl", help="lines measured before, new ones")
     words.add_argument("--models", nargs="*", default=MEMBERS, metavar="MODEL")
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--time-budget", type=float, default=900.0, help="seconds a training")
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     words.add_argument("--no-blends", action="store_true", help="members alone")
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     project, figures = Project.here(), Figures(given.figures)
     raw = read(given.data)
     prepared = prepare(raw.ratings, project.dataset().prepared_by())

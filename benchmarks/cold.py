@@ -11,8 +11,6 @@ has its genres. Each figure is kept in benchmarks/measured/cold.jsonl and is not
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import KEPT, Figure, Figures, mean, write_between
+from arguments import add_threads, use_threads, words_of
+from figures import Figure, Figures, mean, write_between
 from films import known_of
 from numpy.typing import NDArray
 
@@ -137,19 +136,14 @@ def table(figures: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "cold")
     words.add_argument("--data", type=Path, required=True, help="folder or zip, with side data")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "cold.jsonl", help="lines measured before, new ones")
     words.add_argument("--models", nargs="*", default=[*BASELINES, *SETTINGS], metavar="MODEL")
     words.add_argument("--seed", type=int, default=1)
     words.add_argument("--time-budget", type=float, default=600.0, help="seconds a training")
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     raw, figures = read(given.data), Figures(given.figures)
     prepared = prepare(raw.ratings, Project.here().dataset().prepared_by())
     cold = Cold.of(prepared.interactions, known_of(raw, prepared.ids), given.seed)

@@ -14,8 +14,6 @@ Each figure is kept in benchmarks/measured/epochs.jsonl and is not measured agai
 
 from __future__ import annotations
 
-import argparse
-import os
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import KEPT, Figure, Figures, write_between
+from arguments import add_peer, add_threads, use_threads, words_of
+from figures import Figure, Figures, write_between
 from peer import Peer, Unfinished, write_parts
 
 from recpipe.data.parts import Parts
@@ -127,22 +126,15 @@ def _said(number: float | None) -> str:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "epochs")
     words.add_argument("--data", action="append", required=True, metavar="NAME=PATH", help="folder or zip")
     words.add_argument("--work", type=Path, required=True, help="a folder for the peer's files")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "epochs.jsonl", help="lines measured before, new ones")
     words.add_argument("--models", nargs="*", default=[*PEERS, *SEQUENTIAL], metavar="MODEL")
-    words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
-    words.add_argument("--peer-script", type=Path)
+    add_peer(words, limit=900)
     words.add_argument("--epochs", type=int, default=2)
-    words.add_argument("--limit", type=int, default=900, help="CPU seconds after which a run of the peer is ended")
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     figures = Figures(given.figures)
     _warm_up()
     for pair in given.data:

@@ -11,15 +11,14 @@ benchmarks/measured/features.jsonl, each user's NDCG in `--work`; what stands th
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import KEPT, Figure, Figures, mean, spread, write_between
+from arguments import add_peer, add_threads, use_threads, words_of
+from figures import Figure, Figures, mean, spread, write_between
 from films import known_of
 from ml100k import CUT_OFF, TrainOnly, of, parts_of, peers
 from peer import Peer
@@ -123,22 +122,15 @@ def _kept(work: Path, model: str, seed: int) -> Path:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "features")
     words.add_argument("--data", type=Path, required=True, help="ml-100k, folder or zip")
     words.add_argument("--work", type=Path, required=True, help="a folder for the peer's files and each user's figures")
-    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "features.jsonl", help="lines measured before, new ones")
     words.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     words.add_argument("--models", nargs="*", default=list(LOSSES), choices=list(LOSSES), metavar="MODEL")
-    words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
-    words.add_argument("--peer-script", type=Path)
-    words.add_argument("--threads", type=int, default=1)
-    words.add_argument("--limit", type=int, default=0, help="CPU seconds after which a run of the peer is ended")
+    add_peer(words, limit=0)
+    add_threads(words)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
     raw, figures = read(given.data), Figures(given.figures)
     prepared = prepare(raw.ratings, Preparation())

@@ -16,7 +16,6 @@ benchmarks/measured/graph_protocol.jsonl and is not measured again while it stan
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -28,7 +27,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
-from figures import KEPT, Figure, Figures, mean, spread, write_between
+from arguments import add_threads, use_threads, words_of
+from figures import Figure, Figures, mean, spread, write_between
 
 from recpipe.data.interactions import order_by
 from recpipe.data.parts import Part, Parts
@@ -150,19 +150,17 @@ def table(figures: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "graph_protocol")
     words.add_argument("--data", type=Path, required=True, help="ml-1m, folder or zip")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "graph_protocol.jsonl", help="lines measured before, new")
     words.add_argument("--models", nargs="*", default=list(PUBLISHED), choices=list(PUBLISHED), metavar="MODEL")
     words.add_argument("--seeds", type=int, nargs="+", default=[1], help="of trainings")
     words.add_argument("--splits", type=int, nargs="+", help="seeds of splits of ours, in place of the source's")
     words.add_argument("--patience", type=int, default=PATIENCE, help="epochs without a better score")
     words.add_argument("--time-budget", type=float, default=3000.0, help="seconds a training")
     words.add_argument("--checkpoints", type=Path, help="a folder in which trainings are kept to go on from")
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     given = words.parse_args()
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     ratings, figures = read(given.data).ratings, Figures(given.figures)
     for drawn in given.splits or [None]:
         parts = split(ratings, drawn)

@@ -7,10 +7,11 @@ The test user's known films are all but the last. One line of JSON an epoch, one
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
+
+from arguments import add_threads, use_threads, words_of
 
 from recpipe.data.preparing import Preparation, prepare
 from recpipe.data.readers import read
@@ -25,17 +26,15 @@ from recpipe.training.journal import Journal
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__)
     words.add_argument("--data", type=Path, required=True)
     words.add_argument("--model", default="sasrec", help="a model of conf/models")
     words.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE", help="in place of the YAML's")
     words.add_argument("--seed", type=int, default=0)
     words.add_argument("--time-budget", type=float, help="seconds; the best epoch so far is then kept")
-    words.add_argument("--threads", type=int, default=2)
+    add_threads(words, 2)
     given = words.parse_args()
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     interactions = prepare(read(given.data).ratings, Preparation()).interactions
     parts = strategy_from({"strategy": "leave_one_out"}).split(interactions)
     recipe = Project.here().recipe(given.model)

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -26,7 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import KEPT, Figure, Figures, mean, spread, write_between
+from arguments import add_peer, add_threads, use_threads, words_of
+from figures import Figure, Figures, mean, spread, write_between
 from peer import Peer, Unfinished, write_parts
 
 from recpipe.data.interactions import Histories, Interactions
@@ -201,27 +201,18 @@ def epoch_table(figures: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "ml100k")
     words.add_argument("--data", type=Path, required=True, help="ml-100k, folder or zip")
     words.add_argument("--work", type=Path, required=True, help="a folder for the peer's files")
-    words.add_argument(
-        "--figures", type=Path, default=KEPT / "ml100k.jsonl", help="lines measured before, and new ones"
-    )
-    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
     words.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     words.add_argument("--models", nargs="+", default=[*GENERAL, *FURTHER, *SEQUENTIAL])
-    words.add_argument("--peer-python", type=Path, help="of an environment with RecBole; without it only ours is run")
-    words.add_argument("--peer-script", type=Path)
+    add_peer(words, limit=0)
     words.add_argument("--measure", nargs=2, metavar=("MODEL", "SEED"), help=argparse.SUPPRESS)
     words.add_argument("--only-peer", action="store_true", help="leave ours for another call")
     words.add_argument("--only-tables", action="store_true", help="measure nothing, write what is known")
-    words.add_argument("--threads", type=int, default=1)
-    words.add_argument("--limit", type=int, default=0, help="CPU seconds after which a run of the peer is ended")
+    add_threads(words)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     given.work.mkdir(parents=True, exist_ok=True)
     interactions = prepare(read(given.data).ratings, Preparation()).interactions
     if given.measure:

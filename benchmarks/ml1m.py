@@ -13,15 +13,14 @@ Each figure is kept in benchmarks/measured/ml1m.jsonl and is not measured again 
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import KEPT, Figure, Figures, write_between
+from arguments import add_threads, use_threads, words_of
+from figures import Figure, Figures, write_between
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.parts import Part, Parts
@@ -130,18 +129,13 @@ def anelli_table(figures: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "ml1m")
     words.add_argument("--data", type=Path, required=True, help="ml-1m, folder or zip")
-    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "ml1m.jsonl", help="lines measured before, and new ones")
     words.add_argument("--cheapest", nargs="*", default=CHEAPEST, choices=CHEAPEST, metavar="MODEL")
     words.add_argument("--anelli", nargs="*", default=list(ANELLI), choices=list(ANELLI), metavar="MODEL")
-    words.add_argument("--threads", type=int, default=2)
+    add_threads(words, 2)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     ratings, figures = read(given.data).ratings, Figures(given.figures)
     parts = strategy_from({"strategy": "ratio_random", "seed": 1}).split(prepare(ratings, Preparation()).interactions)
     for model in given.cheapest:

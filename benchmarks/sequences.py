@@ -10,13 +10,12 @@ stands there.
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from figures import KEPT, Figure, Figures, mean, spread, write_between
+from arguments import add_threads, use_threads, words_of
+from figures import Figure, Figures, mean, spread, write_between
 from films import known_of
 
 from recpipe.data.features import ItemFeatures
@@ -92,19 +91,14 @@ def table(figures: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "sequences")
     words.add_argument("--data", type=Path, required=True, help="ml-1m, folder or zip")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "sequences.jsonl", help="lines measured before, new ones")
     words.add_argument("--models", nargs="*", default=models(), metavar="MODEL")
     words.add_argument("--seeds", type=int, nargs="+", default=[1])
     words.add_argument("--time-budget", type=float, default=1200.0, help="seconds a training")
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     raw, figures = read(given.data), Figures(given.figures)
     prepared = prepare(raw.ratings, Preparation())
     films = known_of(raw, prepared.ids)

@@ -13,15 +13,14 @@ Each figure is kept in benchmarks/measured/sessions.jsonl and is not measured ag
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import KEPT, Figure, Figures, write_between
+from arguments import add_threads, use_threads, words_of
+from figures import Figure, Figures, write_between
 
 from recpipe.data.interactions import IntArray, Interactions
 from recpipe.data.parts import HeldOut, Part, Parts
@@ -149,18 +148,13 @@ def table(figures: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "sessions")
     words.add_argument("--data", type=Path, required=True, help="ml-1m, folder or zip")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "sessions.jsonl", help="lines measured before, and new")
     words.add_argument("--settings", nargs="*", default=list(SETTINGS), choices=SETTINGS, metavar="SETTING")
     words.add_argument("--seeds", nargs="*", type=int, default=[1])
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     parts = by_date(given.data)
     figures = Figures(given.figures)
     for setting in given.settings:

@@ -25,10 +25,11 @@ from typing import Any
 
 import numpy as np
 from apart import told
+from arguments import words_of
 from bars import Row, table
 from costs import Validation, split_once
 from factors_limits import LIMITS
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 from generated import long_tailed
 from scipy import sparse
 
@@ -151,12 +152,10 @@ def _until(figure: Figure, goal: float) -> float | None:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "speed_factors")
     words.add_argument("--measure", nargs=6, metavar="WORD", help=argparse.SUPPRESS)
     words.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="folder or zip")
     words.add_argument("--work", type=Path, help="a folder for splits and the peer's factors")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "speed_factors.jsonl", help="lines measured before")
     words.add_argument("--sizes", nargs="*", type=int, default=[64, 128], help="factors")
     words.add_argument("--peer-python", type=Path, help="of an environment with implicit")
     given = words.parse_args()
@@ -177,8 +176,8 @@ def main() -> None:
         folder, accurate = given.work / data, data in deliveries
         for who in (*OURS, *SETTINGS, *LIMITS):
             epochs = EPOCHS.get(who, 0) if accurate else 3
-            words_of = ["ours" if who in OURS else who, folder, who, size, epochs, int(accurate)]
-            apart = partial(told, [sys.executable, __file__, "--measure", *map(str, words_of)])
+            named = ["ours" if who in OURS else who, folder, who, size, epochs, int(accurate)]
+            apart = partial(told, [sys.executable, __file__, "--measure", *map(str, named)])
             peer = partial(of_peer, given.peer_python, folder, who, size, epochs, accurate)
             figures.once({"who": who, "data": data, "size": size}, peer if who in SETTINGS else apart)
     if given.out:

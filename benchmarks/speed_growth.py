@@ -12,14 +12,14 @@ Each figure is kept in benchmarks/measured/speed_growth.jsonl and is not measure
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from arguments import words_of
 from bars import Row
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 from growing import PATH, measure, measure_path
 from growth import Grown, fits, path, rankings, table
 from growth_picture import picture
@@ -48,11 +48,9 @@ def points(work: str, folder: Path) -> Figure:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "speed_growth")
     words.add_argument("--work", type=Path, required=True, help="a folder for generated data, about 1 GB")
     words.add_argument("--only", nargs="*", default=[*PATH, *Project.here().model_names()], metavar="WORK")
-    words.add_argument("--figures", type=Path, default=KEPT / "speed_growth.jsonl")
-    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
     words.add_argument("--picture", type=Path)
     given = words.parse_args()
     torch.set_num_threads(1)

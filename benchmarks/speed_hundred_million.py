@@ -5,12 +5,12 @@ python benchmarks/speed_hundred_million.py --work WORK --out docs/performance.md
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from apart import told_by_own
+from arguments import words_of
 from bars import Row, table
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 from generated import write_ratings
 from rows_stages import FILMS, RULES
 
@@ -72,15 +72,14 @@ def stages_table(figures: Figures) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="a folder for 12 GB of generated files")
-    parser.add_argument("--out", type=Path, required=True, help="the page")
-    parser.add_argument("--figures", type=Path, default=KEPT / "speed_hundred_million.jsonl")
-    arguments = parser.parse_args()
-    figures = Figures(arguments.figures)
-    measure(arguments.work, figures)
-    write_between(arguments.out, "hundred_million", list(table(rows(figures.all()))))
-    write_between(arguments.out, "hundred_million_stages", stages_table(figures))
+    words = words_of(__doc__, "speed_hundred_million")
+    words.add_argument("--work", type=Path, required=True, help="a folder for 12 GB of generated files")
+    given = words.parse_args()
+    figures = Figures(given.figures)
+    measure(given.work, figures)
+    if given.out:
+        write_between(given.out, "hundred_million", list(table(rows(figures.all()))))
+        write_between(given.out, "hundred_million_stages", stages_table(figures))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 from apart import Failed, Taken, told, told_by_own
+from arguments import words_of
 from bars import Row, table
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 from generated import ML_20M, long_tailed
 from scipy import sparse
 from scipy.linalg import lapack
@@ -154,14 +155,10 @@ def rows(figures: list[Figure]) -> list[Row]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "speed_linear")
     words.add_argument("--piece", nargs="+", help=argparse.SUPPRESS)
     words.add_argument("--work", type=Path, help="a folder for the generated matrices")
     words.add_argument("--only", default="", help="measure what begins so: `EASE, 10000`")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument(
-        "--figures", type=Path, default=KEPT / "speed_linear.jsonl", help="lines measured before, new ones"
-    )
     words.add_argument("--peer-python", type=Path, help="of an environment with RecBole and implicit")
     words.add_argument("--peer-limit", type=int, default=600, help="CPU seconds after which a peer is ended")
     words.add_argument(

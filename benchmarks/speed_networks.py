@@ -27,8 +27,9 @@ from typing import Any
 import epochs
 import torch
 from apart import Taken, told_by_own
+from arguments import words_of
 from bars import Row, table
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 from peer import Peer
 from torch.profiler import ProfilerActivity
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -159,11 +160,9 @@ def rows(figures: list[Figure]) -> Iterator[Row]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "speed_networks")
     words.add_argument("--data", type=Path, required=True, help="MovieLens 1M, folder or zip")
     words.add_argument("--work", type=Path, help="a folder for the peer's files")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument("--figures", type=Path, default=KEPT / "speed_networks.jsonl")
     words.add_argument("--models", nargs="*", default=MODELS, metavar="MODEL")
     words.add_argument("--measures", nargs="*", default=["peer", *MEASURES], metavar="MEASURE")
     words.add_argument("--repeats", type=int, default=3)

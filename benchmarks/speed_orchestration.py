@@ -14,7 +14,6 @@ best of `--times`, of the two builds one each.
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import os
@@ -30,8 +29,9 @@ from statistics import median
 from typing import Any
 
 from apart import told_by_own
+from arguments import words_of
 from bars import Row, table
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 
 MODELS = ("ease", "item_knn", "multi_vae")
 EPOCHS = 3
@@ -196,14 +196,12 @@ def steps_table(figures: list[Figure]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--kept", type=Path, default=KEPT / "speed_orchestration.jsonl")
-    parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--piece", choices=("in Dagster", "bare", "one run"))
-    given = parser.parse_args()
+    words = words_of(__doc__, "speed_orchestration")
+    words.add_argument("--work", type=Path, required=True)
+    words.add_argument("--data", type=Path, required=True)
+    words.add_argument("--times", type=int, default=5)
+    words.add_argument("--piece", choices=("in Dagster", "bare", "one run"))
+    given = words.parse_args()
     given.work = given.work.absolute()
     if given.piece == "one run":
         print(json.dumps({"cpu_seconds": one_run()}))
@@ -211,7 +209,7 @@ def main() -> None:
         print(json.dumps((in_dagster if given.piece == "in Dagster" else bare)(str(given.data))))
     else:
         given.work.mkdir(parents=True, exist_ok=True)
-        kept = Figures(given.kept)
+        kept = Figures(given.figures)
         measure(given.work, given.data, kept, given.times)
         for marker, lines in (("orchestration", list(table(rows(kept.all())))), ("steps", steps_table(kept.all()))):
             if given.out:

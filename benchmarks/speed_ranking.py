@@ -12,7 +12,6 @@ k. One thread; the best of `--times`. What was measured is kept in benchmarks/me
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable
@@ -22,8 +21,9 @@ from typing import Any
 
 import numpy as np
 from apart import Taken, told, told_by_own
+from arguments import words_of
 from bars import Row, table
-from figures import KEPT, Figure, Figures, write_between
+from figures import Figure, Figures, write_between
 from generated import ML_20M, long_tailed
 from numpy.typing import NDArray
 from peer import write_parts
@@ -185,25 +185,23 @@ def rows(figures: list[Figure]) -> list[Row]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
-    parser.add_argument("--peer-python", type=Path)
-    parser.add_argument("--kept", type=Path, default=KEPT / "speed_ranking.jsonl")
-    parser.add_argument("--times", type=int, default=3)
-    parser.add_argument("--piece", choices=("ours", "limit"))
-    parser.add_argument("--way", choices=sorted(WAYS))
-    parser.add_argument("--block", type=int, default=1024)
-    parser.add_argument("--users", type=int, default=N_USERS)
-    parser.add_argument("--lists-alone", action="store_true")
-    given = parser.parse_args()
+    words = words_of(__doc__, "speed_ranking")
+    words.add_argument("--work", type=Path, required=True)
+    words.add_argument("--peer-python", type=Path)
+    words.add_argument("--times", type=int, default=3)
+    words.add_argument("--piece", choices=("ours", "limit"))
+    words.add_argument("--way", choices=sorted(WAYS))
+    words.add_argument("--block", type=int, default=1024)
+    words.add_argument("--users", type=int, default=N_USERS)
+    words.add_argument("--lists-alone", action="store_true")
+    given = words.parse_args()
     if given.piece == "ours":
         print(json.dumps(ours(given.work, given.users, given.lists_alone)))
     elif given.piece == "limit":
         print(json.dumps(limit(given.way, given.block, given.users)))
     else:
         prepared(given.work)
-        kept = Figures(given.kept)
+        kept = Figures(given.figures)
         measure(given.work, kept, given.peer_python, given.times)
         lines = list(table(rows(kept.all())))
         if given.out:

@@ -5,10 +5,10 @@ python benchmarks/speed_rows.py --work WORK --out docs/performance.md
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 from apart import told_by_own
+from arguments import words_of
 from bars import Row, table
 from figures import KEPT, Figure, Figures, write_between
 from generated import ML_20M, write_ratings
@@ -113,17 +113,16 @@ def before_table(figures: Figures, before: Figures) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="a folder for 4 GB of generated files")
-    parser.add_argument("--out", type=Path, required=True, help="the page")
-    parser.add_argument("--figures", type=Path, default=KEPT / "speed_rows.jsonl")
-    arguments = parser.parse_args()
-    figures = Figures(arguments.figures)
-    measure(arguments.work, figures)
-    write_between(arguments.out, "rows", list(table(rows(figures.all()))))
-    write_between(arguments.out, "rows_stages", stages_table(figures))
-    before = Figures(KEPT / "speed_rows_before.jsonl")
-    write_between(arguments.out, "rows_before", before_table(figures, before))
+    words = words_of(__doc__, "speed_rows")
+    words.add_argument("--work", type=Path, required=True, help="a folder for 4 GB of generated files")
+    given = words.parse_args()
+    figures = Figures(given.figures)
+    measure(given.work, figures)
+    if given.out:
+        write_between(given.out, "rows", list(table(rows(figures.all()))))
+        write_between(given.out, "rows_stages", stages_table(figures))
+        before = Figures(KEPT / "speed_rows_before.jsonl")
+        write_between(given.out, "rows_before", before_table(figures, before))
 
 
 if __name__ == "__main__":

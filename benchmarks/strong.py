@@ -11,15 +11,14 @@ Each figure is kept in benchmarks/measured/strong.jsonl and is not measured agai
 
 from __future__ import annotations
 
-import argparse
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures import KEPT, Figure, Figures, write_between
+from arguments import add_threads, use_threads, words_of
+from figures import Figure, Figures, write_between
 
 from recpipe.data.parts import Parts
 from recpipe.data.preparing import Preparation, prepare
@@ -85,19 +84,12 @@ def table(figures: list[Figure]) -> Iterator[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__, "strong")
     words.add_argument("--data", type=Path, required=True, help="ml-1m, folder or zip")
-    words.add_argument("--out", type=Path, help="the page whose table is replaced")
-    words.add_argument(
-        "--figures", type=Path, default=KEPT / "strong.jsonl", help="lines measured before, and new ones"
-    )
     words.add_argument("--models", nargs="*", default=MODELS, choices=MODELS, metavar="MODEL")
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     given = words.parse_args()
-    os.environ["OMP_NUM_THREADS"] = str(given.threads)
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     parts = strategy_from(HELD_OUT).split(prepare(read(given.data).ratings, DATA).interactions)
     figures = Figures(given.figures)
     for model in given.models:

@@ -10,12 +10,12 @@ looked at. One line a trial: means over the seeds of NDCG@10 and Recall@10 on th
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from arguments import add_threads, use_threads, words_of
 from films import known_of
 
 from recpipe.data.features import ItemFeatures
@@ -69,17 +69,15 @@ def _split(text: str) -> list[str]:
 
 
 def main() -> None:
-    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words = words_of(__doc__)
     words.add_argument("--data", type=Path, required=True, help="ml-100k, folder or zip; or other data")
     words.add_argument("--model", required=True, help="a model of conf/models")
     words.add_argument("--set", action="append", default=[], metavar="SETTING=VALUE[,…]", help="one trial")
     words.add_argument("--seeds", type=int, nargs="+", default=[101, 102])
     words.add_argument("--split", default="ratio_random", choices=["ratio_random", "leave_one_out"])
-    words.add_argument("--threads", type=int, default=1)
+    add_threads(words)
     given = words.parse_args()
-    import torch
-
-    torch.set_num_threads(given.threads)
+    use_threads(given.threads)
     raw = read(given.data)
     prepared = prepare(raw.ratings, Preparation())
     interactions, films = prepared.interactions, known_of(raw, prepared.ids)
