@@ -22,6 +22,7 @@ from recpipe.scoring.pair_network import PairNetwork
 from recpipe.training.dropout import Dropout
 from recpipe.training.field_networks import FieldHead, FieldRecipe, Prepared
 from recpipe.training.fields import FIELDS, products
+from recpipe.training.halvings import refuse_more_than_one_cell
 from recpipe.training.losses import watched_above, watched_first, watched_squared
 from recpipe.training.pretraining import stage, what_is_left
 
@@ -73,11 +74,7 @@ class Cfm(FieldRecipe):
 
     @model_validator(mode="after")
     def _one_cell_is_left(self) -> Self:
-        if 2 ** len(self.layers) != self.embedding_size:
-            raise ValueError(
-                f"each of the layers halves the map: embedding_size {self.embedding_size} with {len(self.layers)} "
-                f"layers leaves no single cell; {len(self.layers)} layers want embedding_size {2 ** len(self.layers)}"
-            )
+        refuse_more_than_one_cell(self.embedding_size, self.layers)
         return self
 
     def head(self) -> CfmHead:

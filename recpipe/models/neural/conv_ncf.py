@@ -19,6 +19,7 @@ from recpipe.recipe import Run
 from recpipe.scoring.pair_network import PAIRS, PairNetwork
 from recpipe.training.batches import watched_and_not
 from recpipe.training.costs import learned, pairs_stream, ranking
+from recpipe.training.halvings import refuse_more_than_one_cell
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr
 from recpipe.training.pretraining import stage, what_is_left
@@ -60,11 +61,7 @@ class ConvNcf(GradientNetworkRecipe):
 
     @model_validator(mode="after")
     def _one_cell_is_left(self) -> Self:
-        if 2 ** len(self.layers) != self.embedding_size:
-            raise ValueError(
-                f"each of the layers halves the map: embedding_size {self.embedding_size} with {len(self.layers)} "
-                f"layers leaves no single cell; {len(self.layers)} layers want embedding_size {2 ** len(self.layers)}"
-            )
+        refuse_more_than_one_cell(self.embedding_size, self.layers)
         return self
 
     def network(self, n_users: int, n_items: int) -> ConvNcfNetwork:
