@@ -46,6 +46,15 @@ class Bag:
         ones = np.ones(len(self.values), dtype=np.float32)
         return sparse.csr_matrix((ones, self.values, self.offsets), shape=(len(self.offsets) - 1, len(self.vocabulary)))
 
+    def shares(self, minimum_films: int = 0) -> sparse.csr_matrix:
+        """Float32 [n_items × values of at least so many films]: each film's add up to 1, all alike, or it has none."""
+        whole = self.matrix().tocsc()
+        whole.sum_duplicates()
+        kept = whole[:, whole.getnnz(axis=0) >= minimum_films].tocsr()
+        counts = np.diff(kept.indptr)
+        kept.data = np.repeat(1 / np.maximum(1, counts), counts).astype(np.float32)
+        return kept
+
     def padded(self, most: int | None = None) -> tuple[LongArray, NDArray[np.bool_]]:
         """Values int64 [n_items × most] and their mask (True where there is a value). Padding is the vocabulary's size.
 

@@ -38,7 +38,7 @@ class Films:
             nothing = {name: sparse.csr_matrix((train.n_items, 0), dtype=np.float32) for name in BAGS}
             return cls(watchers, np.full(train.n_items, np.nan, dtype=np.float32), nothing)
         years = np.where(train.features.years == UNKNOWN_YEAR, np.nan, train.features.years).astype(np.float32)
-        return cls(watchers, years, {name: _shares(train.features.bags[name].matrix()) for name in BAGS})
+        return cls(watchers, years, {name: train.features.bags[name].shares() for name in BAGS})
 
     def arrays(self) -> dict[str, Any]:
         """By name."""

@@ -35,7 +35,7 @@ class FilmFields:
     def of(cls, train: TrainingSet, minimum_films: int) -> Self:
         """Values of fewer than `minimum_films` films are left out; without side data the films' own numbers remain."""
         own = sparse.identity(train.n_items, dtype=np.float32, format="csr")
-        fields = [own, *(_known(matrix, minimum_films) for matrix in _side(train.features, train.n_items))]
+        fields = [own, *_side(train.features, train.n_items, minimum_films)]
         blocks = sparse.block_diag(fields, format="csr")  # field by field, films within
         rows = np.arange(len(FIELDS) * train.n_items).reshape(len(FIELDS), -1).T.reshape(-1)
         return cls(blocks[rows], train.interactions.item_counts() > 0)
@@ -109,19 +109,9 @@ def products(vectors: Tensor) -> tuple[Tensor, Tensor]:
     return sums, (sums.square() - vectors.square().sum(dim=1)).sum(dim=1) / 2
 
 
-def _side(features: ItemFeatures | None, n_items: int) -> list[sparse.csr_matrix]:
+def _side(features: ItemFeatures | None, n_items: int, minimum_films: int) -> list[sparse.csr_matrix]:
     """Which film has which value, by field, without the films' own numbers; without values where nothing is known."""
     if features is None:
         return [sparse.csr_matrix((n_items, 0), dtype=np.float32)] * (len(FIELDS) - 1)
     years = Bag.from_lists([[f"{year:05d}"] if year != UNKNOWN_YEAR else [] for year in features.years.tolist()])
-    return [*(features.bags[name].matrix() for name in BAGS), years.matrix()]
-
-
-def _known(matrix: sparse.csr_matrix, minimum_films: int) -> sparse.csr_matrix:
-    """The values of enough films, each film's adding up to 1."""
-    kept = matrix.tocsc()[:, matrix.getnnz(axis=0) >= minimum_films].tocsr()
-    counts = np.diff(kept.indptr)
-    kept.data = np.repeat(np.divide(1.0, counts, out=np.zeros(len(counts)), where=counts > 0), counts).astype(
-        np.float32
-    )
-    return kept
+    return [bag.shares(minimum_films) for bag in (*(features.bags[name] for name in BAGS), years)]

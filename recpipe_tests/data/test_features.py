@@ -38,6 +38,18 @@ def test_a_bag_as_a_matrix_is_multi_hot() -> None:
     assert matrix.toarray().tolist() == [[1, 1], [0, 0], [0, 1]]
 
 
+def test_the_shares_of_a_film_add_up_to_one_whatever_it_names_twice() -> None:
+    bag = Bag.from_lists([["drama", "action"], [], ["drama", "drama"]])
+    shares = bag.shares()
+    assert shares.dtype == np.float32
+    assert shares.toarray().tolist() == [[0.5, 0.5], [0, 0], [0, 1]]
+
+
+def test_values_of_too_few_films_have_no_share() -> None:
+    assert THREE_FILMS.shares(minimum_films=2).toarray().tolist() == [[1], [0], [1]]
+    assert THREE_FILMS.shares(minimum_films=3).shape == (3, 0)
+
+
 def test_a_padded_bag_has_a_mask_and_the_size_of_the_vocabulary_as_padding() -> None:
     padded, mask = THREE_FILMS.padded()
     assert padded.tolist() == [[1, 0], [2, 2], [1, 2]]

@@ -176,6 +176,7 @@ def attributes_of(train: TrainingSet, minimum_films: int) -> sparse.csr_matrix:
     features: ItemFeatures | None = train.features
     if features is None:
         return sparse.csr_matrix((train.n_items, 0), dtype=np.float32)
-    whole = sparse.hstack([bag.matrix() for bag in features.bags.values()], format="csc", dtype=np.float32)
-    whole.data[:] = 1.0
-    return whole[:, whole.getnnz(axis=0) >= minimum_films].tocsr()
+    known = [bag.shares(minimum_films) for bag in features.bags.values()]
+    attributes = sparse.hstack(known, format="csr", dtype=np.float32)
+    attributes.data[:] = 1.0
+    return attributes
