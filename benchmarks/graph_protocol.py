@@ -126,9 +126,9 @@ def table(figures: list[Figure]) -> Iterator[str]:
 
     Of a training that was taken up again the last figure counts.
     """
-    yield ("| model | split | patience | seeds | Recall@10 | MRR@10 | NDCG@10 | published | Hit@10 | epochs | ended "
-           "| CPU s | valid MRR |")  # fmt: skip
-    yield "|" + "---|" * 13
+    yield ("| model | split | patience | seeds | Recall@10 | MRR@10 | NDCG@10 | published | Hit@10 | best epoch | of "
+           "| ended | CPU s | valid MRR |")  # fmt: skip
+    yield "|" + "---|" * 14
     names = list(PUBLISHED)
 
     def row_of(figure: Figure) -> tuple[int, str, int]:
@@ -138,14 +138,15 @@ def table(figures: list[Figure]) -> Iterator[str]:
     last = {(row_of(figure), figure["seed"]): figure for figure in figures}
     for place, drawn, patience in sorted({row for row, _ in last}):
         rows = [figure for (row, _), figure in last.items() if row == (place, drawn, patience)]
-        learned = [row for row in rows if "epochs" in row]
+        learned = [row | {"best": 1 + row["valid"].index(max(row["valid"]))} for row in rows if "epochs" in row]
         ended = ", ".join(dict.fromkeys(row["stopped"] for row in learned))
         curve = learned[0]["valid"] if learned else []
         some = " ".join(f"{value:.4f}" for value in curve[:: max(1, len(curve) // 6)])
         yield (f"| {names[place]} | {drawn} | {patience if learned else '–'} "
                f"| {', '.join(str(row['seed']) for row in rows)} "
                f"| {spread(rows, 'recall@10')} | {spread(rows, 'mrr@10')} | {spread(rows, 'ndcg@10')} "
-               f"| {BARS.get(names[place], '–')} | {spread(rows, 'hit_rate@10')} | {mean(rows, 'epochs', 0)} | {ended} "
+               f"| {BARS.get(names[place], '–')} | {spread(rows, 'hit_rate@10')} "
+               f"| {mean(learned, 'best', 0)} | {mean(learned, 'epochs', 0)} | {ended} "
                f"| {mean(rows, 'cpu_seconds', 0)} | {some} |")  # fmt: skip
 
 
