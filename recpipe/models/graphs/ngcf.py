@@ -24,6 +24,7 @@ from recpipe.training.dropout import dropout
 from recpipe.training.graph import Graph, symmetric_product
 from recpipe.training.loop import Learner, learn, seeded
 from recpipe.training.losses import bpr
+from recpipe.training.products import products
 from recpipe.training.settings import GradientRecipe
 
 SLOPE = 0.2
@@ -116,12 +117,14 @@ class NgcfNetwork(Learner):
 
     def loss(self, users: Tensor, films: Tensor) -> Tensor:
         """users int64 [rows]; films int64 [rows × (1 + negatives)], the one watched first → mean per row."""
-        nodes, joined = self.graph.triples(users, films), self.propagated()
-        vectors = functional.embedding(nodes, joined)
-        of_users, of_films = vectors.split([1, films.shape[1]], dim=1)
-        scores = (of_users * of_films).sum(dim=2)  # in place of a product of matrices a row, which takes longer
-        penalty = functional.embedding(nodes, self.initial).square().sum() / (2 * len(nodes))
-        return bpr(scores[:, 0], scores[:, 1:]) + self.recipe.regularization * penalty
+        of_users, of_films = self.propagated().split([self.graph.n_users, self.graph.n_items])
+        scores = products(of_users, of_films, users, films)
+        loss = bpr(scores[:, 0], scores[:, 1:])
+        if self.recipe.regularization:
+            nodes = self.graph.triples(users, films)
+            penalty = functional.embedding(nodes, self.initial).square().sum() / (2 * len(nodes))
+            loss = loss + self.recipe.regularization * penalty
+        return loss
 
     def factors(self) -> Factors:
         """The scorer of the current embeddings."""
