@@ -10,13 +10,13 @@ from figures import KEPT
 
 
 def words_of(page: str | None, kept: str | None = None) -> argparse.ArgumentParser:
-    """A parser with --out and, for a benchmark that keeps its figures in measured/`kept`.jsonl, --figures.
+    """A parser; for a benchmark that keeps its figures in measured/`kept`.jsonl, with --out and --figures.
 
     page: the script's docstring, shown by --help as it stands.
     """
     words = argparse.ArgumentParser(description=page, formatter_class=argparse.RawDescriptionHelpFormatter)
-    words.add_argument("--out", type=Path, help="the page whose tables are replaced")
     if kept:
+        words.add_argument("--out", type=Path, help="the page whose tables are replaced")
         default = KEPT / f"{kept}.jsonl"
         words.add_argument("--figures", type=Path, default=default, help="lines measured before, and new ones")
     return words
