@@ -40,7 +40,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.evaluate import evaluate, validator
 from recpipe.measuring import Measured
 from recpipe.models.catalog import recipe_class
-from recpipe.recipe import Checkpoints, Run
+from recpipe.recipe import Checkpoints, Recipe, Run
 from recpipe.storage import digest_of
 from recpipe.training.journal import Journal
 
@@ -93,12 +93,15 @@ def split(ratings: pa.Table, seed: int | None) -> Parts:
     return Parts(interactions, part[order_by(users, times)], np.zeros(len(users), dtype=np.uint8))
 
 
-def figure(model: str, parts: Parts, run: Run, patience: int, checkpoints: Path | None) -> Figure:
-    """One training, with every validation score."""
+def recipe_of(model: str, patience: int) -> Recipe:
+    """With its published settings, and this patience where it learns in epochs."""
     settings = PUBLISHED[model]
     recipe = recipe_class(settings.get("recipe", model))(**{k: v for k, v in settings.items() if k != "recipe"})
-    if "patience" in type(recipe).model_fields:
-        recipe = recipe.model_copy(update={"patience": patience})
+    return recipe.model_copy(update={"patience": patience}) if "patience" in type(recipe).model_fields else recipe
+
+
+def figure(recipe: Recipe, parts: Parts, run: Run, checkpoints: Path | None) -> Figure:
+    """One training, with every validation score."""
     if checkpoints:
         training = digest_of({"recipe": recipe.model_dump(mode="json"), "split": parts.digest(), "seed": run.seed})
         run = replace(run, checkpoints=Checkpoints(checkpoints / training))
@@ -133,7 +136,7 @@ def table(figures: list[Figure]) -> Iterator[str]:
 
     def row_of(figure: Figure) -> tuple[int, str, int]:
         drawn = "published" if figure["drawn"] is None else f"ours, {figure['drawn']}"
-        return names.index(figure["model"]), drawn, figure["patience"]
+        return names.index(figure["model"]), drawn, figure.get("patience", 0)
 
     last = {(row_of(figure), figure["seed"]): figure for figure in figures}
     for place, drawn, patience in sorted({row for row, _ in last}):
@@ -166,10 +169,11 @@ def main() -> None:
     for drawn in given.splits or [None]:
         parts = split(ratings, drawn)
         for seed, model in product(given.seeds, given.models):
-            run = Run(seed=seed, time_budget=given.time_budget)
+            run, recipe = Run(seed=seed, time_budget=given.time_budget), recipe_of(model, given.patience)
             key: Figure = {"model": model, "drawn": drawn, "seed": seed}
-            key |= {"patience": given.patience, "time_budget": given.time_budget}
-            figures.once(key, partial(figure, model, parts, run, given.patience, given.checkpoints))
+            if "patience" in type(recipe).model_fields:
+                key |= {"patience": given.patience, "time_budget": given.time_budget}
+            figures.once(key, partial(figure, recipe, parts, run, given.checkpoints))
     if given.out:
         write_between(given.out, "ml-1m graphs", list(table(figures.all())))
 
