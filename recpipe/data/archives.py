@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import stat
+import zlib
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -34,7 +35,7 @@ def unpack(archive: Path, target: Path, *, most_bytes: int = MOST_BYTES, most_fi
                     shutil.copyfileobj(packed, file, 2**20)
         partial.mkdir(exist_ok=True)
         partial.replace(target)
-    except (BadZipFile, EOFError, FileExistsError, NotADirectoryError) as error:
+    except (BadZipFile, zlib.error, EOFError, FileExistsError, NotADirectoryError) as error:
         raise BadArchive(f"{archive}: {error}; the archive is damaged, fetch it again") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

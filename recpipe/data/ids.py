@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -100,9 +101,12 @@ def _rows(raw: RawIds, known: pa.Array) -> IntArray:
 
 
 def _numbers_in(text: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Text to int64; null where it is no number."""
-    number = pc.match_substring_regex(text, r"^-?\d{1,18}$")
-    return pc.if_else(number, text, None).cast(pa.int64())
+    """Text to int64; null where it is no number, or one too large."""
+    number = pc.match_substring_regex(text, r"^-?\d{1,19}$")
+    values = pc.if_else(number, text, None).cast(pa.decimal128(19))
+    least, most = (pa.scalar(Decimal(bound), pa.decimal128(19)) for bound in (-(2**63), 2**63 - 1))
+    inside = pc.and_(pc.greater_equal(values, least), pc.less_equal(values, most))
+    return pc.if_else(inside, values, None).cast(pa.int64())
 
 
 def _taken(known: pa.Array, rows: NDArray[np.integer]) -> pa.Array:

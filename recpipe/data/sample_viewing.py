@@ -40,7 +40,7 @@ class Events:
 
 def watch(films: Films, n_users: int, n_events: int, random: np.random.Generator) -> Events:
     """Let users choose films, one after the other, all users at once."""
-    lengths = _history_lengths(n_users, n_events, most=int(0.45 * len(films)), random=random)  # longest first
+    lengths = _history_lengths(n_users, n_events, most=longest(len(films)), random=random)  # longest first
     times = _evenings(lengths, random)  # [users × longest]
     months = ((times - OPENING) // MONTH).astype(np.int64)
     early, late = (np.exp(TASTE * taste).astype(np.float32) for taste in _tastes(films, n_users, random))
@@ -67,6 +67,11 @@ def watch(films: Films, n_users: int, n_events: int, random: np.random.Generator
     inside = chosen[rows] >= 0
     users = np.repeat(np.arange(n_users, dtype=np.int32), lengths[rows])
     return Events(users, chosen[rows][inside], times[rows][inside])
+
+
+def longest(n_items: int) -> int:
+    """Events of a user, at most: some films are not out yet, and there are only so many evenings."""
+    return min(int(0.45 * n_items), 3000)
 
 
 def _history_lengths(n_users: int, n_events: int, most: int, random: np.random.Generator) -> LongArray:

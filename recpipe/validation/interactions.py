@@ -60,7 +60,8 @@ def validate_interactions(
     for name, ids in (side_items or {}).items():
         if len(ids):  # an empty one was not delivered
             found += _side_table(name, ids, ratings["item"], limits)
-    columns = [name for name in (*KEYS, "rating") if name in ratings.column_names and not _empty(ratings[name])]
+    rated = "rating" in ratings.column_names and ratings["rating"].null_count < len(ratings)
+    columns = [*KEYS, "rating"] if rated else KEYS
     found += _row_facts(ratings.select(columns), limits, int(time.time()) if now is None else now)
     return judge_facts(SUITE, found)
 
@@ -124,14 +125,9 @@ def _share(values: pa.Array, among: pa.Array) -> float:
     return pc.mean(pc.is_in(values, value_set=among)).as_py() or 0.0
 
 
-def _empty(column: pa.ChunkedArray) -> bool:
-    return column.null_count == len(column)
-
-
 def _row_facts(rows: pa.Table, limits: InteractionLimits, now: int) -> list[Fact]:
     found = [none_missing(rows, name) for name in rows.column_names]
-    if set(KEYS) <= set(rows.column_names):
-        found.append(none_twice(rows, KEYS))
+    found.append(none_twice(rows, KEYS))
     bounds = {
         "time": ("every time is plausible", limits.earliest, now + DAY),
         "rating": ("every rating is in range", limits.least_rating, limits.most_rating),

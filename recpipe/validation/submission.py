@@ -47,7 +47,8 @@ def _facts(
     left_out = known_users[~np.isin(np.arange(len(known_users)), users)]
     known = (users >= 0) & (items >= 0)
     watched = np.zeros(len(frame), dtype=bool)
-    watched[known] = np.asarray(seen[users[known], items[known]]).ravel() != 0
+    if known.any():
+        watched[known] = np.asarray(seen[users[known], items[known]]).ravel() != 0
     found = [
         Fact(
             f"every user has exactly {k} films",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import stat
+import zlib
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import pytest
 
 from recpipe.data.archives import BadArchive, unpack
+from recpipe.data.readers.files import DataFile
 
 
 def zipped(path: Path, members: dict[str, bytes]) -> Path:
@@ -74,6 +76,22 @@ def test_damage_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(BadArchive, match="a zip archive is wanted"):
         unpack(tmp_path / "text.zip", tmp_path / "out")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["text.zip", "torn.zip"]
+
+
+def test_a_stream_that_cannot_be_unpacked_is_damage(tmp_path: Path) -> None:
+    """Broken bits of a packed file break zlib before the checksum is looked at."""
+    archive = zipped(
+        tmp_path / "train.zip", {"train_ratings.csv": b"".join(b"%d,%d,7\n" % (row, row) for row in range(9999))}
+    )
+    content = bytearray(archive.read_bytes())
+    content[60:63] = b"\xff\xff\xff"
+    archive.write_bytes(content)
+    with ZipFile(archive) as torn, torn.open("train_ratings.csv") as member, pytest.raises(zlib.error):
+        member.read()
+    with pytest.raises(BadArchive, match="damaged, fetch it again"):
+        unpack(archive, tmp_path / "out")
+    with pytest.raises(BadArchive, match="damaged, fetch it again"):
+        DataFile(archive, "train_ratings.csv").content()
 
 
 def test_what_stands_in_the_way_is_kept(tmp_path: Path) -> None:

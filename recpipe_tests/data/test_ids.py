@@ -27,6 +27,8 @@ def test_ids_that_a_person_types_are_understood() -> None:
     assert ids.user_rows(["8", "eight", "9"]).tolist() == [1, -1, -1]
     assert ids.item_rows([8, 9]).tolist() == [1, -1]
     assert ids.user_rows([]).tolist() == []
+    ends = [-(2**63), 2**63 - 1]
+    assert Ids.of(users=ends, items=[1]).user_rows([str(ends[1]), str(2**63), str(ends[0])]).tolist() == [1, -1, 0]
 
 
 def test_nulls_are_unknown() -> None:

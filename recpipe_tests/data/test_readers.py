@@ -15,6 +15,7 @@ import pytest
 from recpipe.data.archives import BadArchive
 from recpipe.data.readers import DamagedFile, RawTables, UnknownLayout, read, recognise, source_digest
 from recpipe.data.readers.delimited import SEPARATOR, _OneByte
+from recpipe.data.readers.files import delivered
 from recpipe.steps.raw import RawRatings, figures
 
 SHARED = Path(__file__).parents[2] / "../shared/data"
@@ -331,6 +332,63 @@ def test_text_ids_that_begin_late_make_the_whole_column_text(tmp_path: Path) -> 
     lines = "".join(f"{row},1,5\n" for row in range(400_000)) + "anna,1,5\n"
     table = read(folder(tmp_path, {"train_ratings.csv": "user,item,time\n" + lines})).ratings
     assert types(table)["user"] == "string" and types(table)["item"] == "int64"
+
+
+@pytest.mark.parametrize("ids", [("7", "007"), ("-7", "-07"), ("0x1f", "31"), ("0", "00")])
+def test_ids_that_numbers_would_make_one_stay_text(tmp_path: Path, ids: tuple[str, str]) -> None:
+    lines = "".join(f"{n},{item},5\n" for n, item in enumerate(ids))
+    table = read(folder(tmp_path, {"train_ratings.csv": "user,item,time\n" + lines})).ratings
+    assert table["user"].to_pylist() == [0, 1]
+    assert table["item"].to_pylist() == list(ids)
+
+
+@pytest.mark.parametrize("user", ["3", "anna"])
+def test_spaces_around_a_number_are_none_of_it(tmp_path: Path, user: str) -> None:
+    table = read(folder(tmp_path, {"train_ratings.csv": f"user,item,time\n{user}, 8 ,5\n{user},9,5\n"})).ratings
+    assert table["item"].to_pylist() == [8, 9]
+
+
+def test_a_quotation_mark_in_a_column_that_is_not_read_swallows_no_rows(tmp_path: Path) -> None:
+    lines = 'user,item,time,note\n1,10,100,"bad\n2,11,101,"bad2\n3,12,102,x\n'
+    with pytest.raises(DamagedFile, match="line 2: a quotation mark is not closed"):
+        read(folder(tmp_path, {"train_ratings.csv": lines}))
+    well = lines.replace('"bad\n', '"good, ""and"" closed"\n').replace('"bad2', 'an 8" disc')
+    assert read(folder(tmp_path, {"train_ratings.csv": well})).ratings["user"].to_pylist() == [1, 2, 3]
+
+
+def test_a_quotation_mark_within_a_cell_is_not_the_damage(tmp_path: Path) -> None:
+    lines = 'user,item,time,note\n1,2,3,5" disc\n1,3,x,y\n'
+    with pytest.raises(DamagedFile, match="line 3: time is not a whole number"):
+        read(folder(tmp_path, {"train_ratings.csv": lines}))
+
+
+def test_ids_of_latin_1_are_text(tmp_path: Path) -> None:
+    lines = "user,item,time\nzoë,2,3\n".encode("latin-1")
+    assert rows(read(folder(tmp_path, {"train_ratings.csv": lines})).ratings) == [("zoë", 2, None, 3)]
+
+
+def test_other_columns_may_have_any_names_and_bytes(tmp_path: Path) -> None:
+    lines = "user,item,time,,\n1,2,3,é,\xe9\n".encode("latin-1")
+    assert rows(read(folder(tmp_path, {"train_ratings.csv": lines})).ratings) == [(1, 2, None, 3)]
+
+
+@pytest.mark.parametrize("ids", ["2", "f2"])
+def test_what_is_no_year_is_left_out(tmp_path: Path, ids: str) -> None:
+    files = {
+        "train_ratings.csv": f"user,item,time\n1,{ids},3\n",
+        "years.tsv": f"item\tyear\n{ids}\tNULL\n{ids}\t3000000000\n{ids}\t0\n{ids}\t1995\n",
+    }
+    assert read(folder(tmp_path, files)).years["year"].to_pylist() == [1995]
+
+
+def test_a_time_of_recbole_that_is_no_second_is_none(tmp_path: Path) -> None:
+    lines = "user_id:token\titem_id:token\ttimestamp:float\n1\t2\t1e30\n1\t3\t-1e30\n1\t4\tinf\n1\t5\t7.9\n"
+    assert read(folder(tmp_path, {"ml.inter": lines})).ratings["time"].to_pylist() == [None, None, None, 7]
+
+
+def test_what_vanishes_in_hidden_folders_is_not_looked_at(tmp_path: Path) -> None:
+    files = folder(tmp_path, COMPETITION | {".train.1/train_ratings.csv": "", "a/b/c/d.csv": ""})
+    assert sorted(file.name for file in delivered(files)) == sorted(COMPETITION)
 
 
 def test_two_layouts_in_one_place_are_refused_by_name(tmp_path: Path) -> None:

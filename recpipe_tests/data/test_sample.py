@@ -11,6 +11,7 @@ from recpipe.data.interactions import Interactions
 from recpipe.data.preparing import Preparation, Prepared, prepare
 from recpipe.data.readers import RawTables, read, recognise
 from recpipe.data.sample import write_sample
+from recpipe.data.sample_viewing import OPENING, _evenings, longest
 from recpipe.storage import content_digest
 
 SMALL = {"users": 80, "items": 100, "events": 2400}
@@ -42,6 +43,13 @@ def test_writing_again_replaces_what_is_there(tmp_path: Path) -> None:
     write_sample(tmp_path, **SMALL)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["train"]
     assert not (tmp_path / "train" / "old").exists()
+
+
+def test_writing_the_same_again_touches_nothing_that_another_may_read(tmp_path: Path) -> None:
+    write_sample(tmp_path, **SMALL)
+    files = {path: path.stat().st_ino for path in tmp_path.rglob("*")}
+    write_sample(tmp_path, **SMALL)
+    assert {path: path.stat().st_ino for path in tmp_path.rglob("*")} == files
 
 
 def test_the_numbers_are_those_asked_for(prepared: Prepared) -> None:
@@ -115,5 +123,12 @@ def test_tastes_and_order_can_be_learned(prepared: Prepared) -> None:
 def test_worlds_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 60 films"):
         write_sample(tmp_path, users=10, items=30, events=300)
-    with pytest.raises(ValueError, match="allow 2000 to 4000 events; 100 were asked for"):
+    with pytest.raises(ValueError, match="allow 2000 to 4050 events; 100 were asked for"):
         write_sample(tmp_path, users=100, items=100, events=100)
+    with pytest.raises(ValueError, match="allow 20 to 2700 events; 4000 were asked for"):
+        write_sample(tmp_path, users=1, items=10_000, events=4000)
+
+
+def test_the_longest_histories_are_in_the_order_of_time() -> None:
+    times = _evenings(np.full(20, longest(10_000)), np.random.default_rng(0))
+    assert (np.diff(times) > 0).all() and times.min() >= OPENING

@@ -58,6 +58,8 @@ def test_rows_without_ratings_and_ids_that_are_text_pass() -> None:
         (with_type("user", pa.float64()), "the column user holds text or whole numbers"),
         (CLEAN.slice(0, 0), "there are enough rows"),
         (with_value("user", 2, None), "no row lacks its user"),
+        (CLEAN.set_column(0, "user", pa.nulls(6, pa.int64())), "no row lacks its user"),
+        (CLEAN.set_column(3, "time", pa.nulls(6, pa.int64())), "no row lacks its time"),
         (with_value("item", 0, None), "no row lacks its item"),
         (with_value("time", 5, None), "no row lacks its time"),
         (with_value("rating", 1, None), "no row lacks its rating"),

@@ -287,13 +287,17 @@ def test_a_planted_fault_is_caught_by_name(
         outcome.raise_if_failed()
 
 
-def test_the_popularity_check_alone_catches_a_split_that_was_not_drawn(interactions: Interactions) -> None:
+def test_the_popularity_checks_catch_a_split_that_was_not_drawn(interactions: Interactions) -> None:
     outcome = validate_split(RatioRandom(), interactions, rarest_hidden(RatioRandom().split(interactions)), SMALL)
-    assert {check.name for check in outcome.failures()} <= {
-        "films are as popular in the test part as in training",
-        "films are as popular in the validation part as in training",
-        "the training part has nearly every hidden film",
-    }
+    popular = {f"films are as popular in the {part} part as in training" for part in ("validation", "test")}
+    assert (
+        popular
+        <= {check.name for check in outcome.failures()}
+        <= {
+            *popular,
+            "the training part has nearly every hidden film",
+        }
+    )
 
 
 def test_another_digest_than_the_recorded_one_is_caught(interactions: Interactions) -> None:

@@ -38,6 +38,10 @@ def test_a_good_submission_passes_with_and_without_scores() -> None:
         (GOOD[:2], ["every expected user has films"]),
         ([*GOOD, ("eve", 11, 0.5), ("eve", 12, 0.4)], ["every user is known"]),
         ([*GOOD[:3], ("bob", 99, 0.1)], ["every film is known"]),
+        (
+            [("eve", 99, 0.5), ("eve", 98, 0.4)],
+            ["every expected user has films", "every user is known", "every film is known"],
+        ),
         ([*GOOD[:3], ("bob", 10, 0.1)], ["no film stands twice for one user"]),
         ([*GOOD[:3], ("bob", 14, 0.1)], ["no film has been seen by its user"]),
         ([*GOOD[:3], ("bob", 11, float("nan"))], ["every score is finite"]),

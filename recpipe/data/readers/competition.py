@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from recpipe.data.readers.delimited import ID, NUMBER, TEXT, WHOLE, Format, columns, header, rows, separated
+from recpipe.data.readers.delimited import ID, MISSING, NUMBER, TEXT, WHOLE, Format, columns, header, rows, separated
 from recpipe.data.readers.files import DataFile
 from recpipe.data.readers.rows import Rows
 from recpipe.data.readers.tables import SIDES
 
 NAME = "competition"
+YEARS = range(1800, 2200)
+"""A film is of one of these years; a number outside is none."""
 DESCRIPTION = "train_ratings.csv (user,item,time), beside it any of " + ", ".join(f"{side}.tsv" for side in SIDES)
 
 
@@ -38,4 +41,7 @@ def sides(found: Mapping[str, DataFile], item: pa.DataType) -> dict[str, pa.Tabl
 
 
 def _side(file: DataFile, value: str, item: pa.DataType) -> pa.Table:
-    return columns(file, Format("\t"), {"item": item, value: WHOLE if value == "year" else TEXT})
+    if value == "year":
+        years = columns(file, Format("\t"), {"item": item, value: WHOLE}, MISSING)
+        return years.filter(pc.is_in(years[value], pa.array(YEARS)))
+    return columns(file, Format("\t"), {"item": item, value: TEXT})

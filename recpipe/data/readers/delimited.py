@@ -21,10 +21,13 @@ WHOLE = pa.int64()
 NUMBER = pa.float64()
 TEXT = pa.string()
 ID = None
-"""The kind of a column of ids: whole numbers where every one is, otherwise text."""
+"""The kind of a column of ids: whole numbers where every one is and is written as numbers are, otherwise text."""
+BYTES = pa.binary()
 
 MISSING = ("", "NULL", "null", "NaN", "nan", "NA", "N/A")
 """What an empty cell may look like in a table of ids and numbers; beside text only the empty cell itself is one."""
+ZEROS_BEFORE = r"^-?0."
+"""How no whole number is written: "007" is text, or it would be handed back as 7."""
 SEPARATOR = b"\x1f"
 """Stands for a delimiter of several characters, which Arrow does not know; it occurs in no text."""
 
@@ -77,7 +80,7 @@ def rows(
     wanted: a kind for every name: `WHOLE`, `NUMBER`, `TEXT` or `ID`; for `ID` the file is read once to know which it
     is. missing: what an empty cell may look like; None: by the kinds, as `MISSING` says. Text is UTF-8, or Latin-1
     where it is not valid UTF-8. Raises `DamagedFile` where a column is not there, and when the rows are read for a line
-    with too few or too many cells and for a cell that is not the number wanted.
+    with too few or too many cells, for a quotation mark that is not closed, for a cell that is not the number wanted.
     """
     names = list(form.names or header(file, form))
     for name in wanted:
@@ -85,20 +88,15 @@ def rows(
             raise DamagedFile(file, 1, f"one column {name!r} is wanted; the columns are {', '.join(names)}")
     if missing is None:
         missing = ("",) if TEXT in wanted.values() else MISSING
-    found = _File(file, form, names, missing)
-    ids = [name for name, kind in wanted.items() if kind is ID]
-    if not ids or found.holds_whole_numbers(ids):
-        kinds = {name: WHOLE if kind is ID else kind for name, kind in wanted.items()}
-        return Rows(pa.schema(kinds), partial(found.batches, kinds))
-    loosely = {name: TEXT if kind is ID else kind for name, kind in wanted.items()}
-    whole = found.that_are_whole(ids, loosely)
-    schema = pa.schema({name: WHOLE if name in whole else kind for name, kind in loosely.items()})
-    return Rows(pa.schema(loosely), partial(found.batches, loosely)).changed(lambda batch: batch.cast(schema))
+    found = _File(file, form, [name if name in wanted else f"{n}: {name}" for n, name in enumerate(names)], missing)
+    whole = found.that_are_whole([name for name, kind in wanted.items() if kind is ID])
+    kinds = {name: (WHOLE if name in whole else TEXT) if kind is ID else kind for name, kind in wanted.items()}
+    return Rows(pa.schema(kinds), partial(found.batches, kinds))
 
 
 @dataclass(frozen=True)
 class _File:
-    """A file with what it takes to parse it. names: of all its columns; missing: what an empty cell looks like."""
+    """A file with what it takes to parse it. names: of all its columns, distinct; missing: what an empty cell is."""
 
     file: DataFile
     form: Format
@@ -106,28 +104,34 @@ class _File:
     missing: Sequence[str]
 
     def batches(self, kinds: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
-        """The columns of these kinds. Raises `DamagedFile`."""
+        """The columns of these kinds. Raises `DamagedFile`, also where a quoted cell of any column swallows lines."""
+        others = {name: BYTES for name in self.names if name not in kinds} if self.form.quotes else {}
+        parsed = {**kinds, **others}
+        with self._damage_told(kinds):
+            for batch in self._parse(parsed):
+                for name, kind in parsed.items():
+                    if kind in (TEXT, BYTES) and pc.any(pc.match_substring(batch[name], "\n")).as_py():
+                        raise pa.ArrowInvalid(f"column {name}: a quoted cell runs over the end of its line")
+                yield batch.select(list(kinds))
+
+    def that_are_whole(self, ids: Sequence[str]) -> set[str]:
+        """Those of these columns whose every cell is a whole number or empty. Raises `DamagedFile`."""
+        left, kinds = set(ids), dict.fromkeys(ids, BYTES)
+        with self._damage_told(kinds):
+            for batch in self._parse(kinds) if ids else ():
+                left = {name for name in left if _is_whole(batch[name])}
+                if not left:
+                    break
+        return left
+
+    @contextmanager
+    def _damage_told(self, kinds: Mapping[str, pa.DataType]) -> Iterator[None]:
+        """An error of Arrow's becomes a `DamagedFile` that names the line."""
         try:
-            yield from self._parse(kinds)
+            yield
         except pa.ArrowInvalid as error:
             damage = _damage(self.file, self.form, self.names, kinds, self.missing)
             raise damage or DamagedFile(self.file, None, str(error)) from error
-
-    def holds_whole_numbers(self, ids: Sequence[str]) -> bool:
-        """Whether every cell of these columns is a whole number or empty."""
-        try:
-            for _ in self._parse(dict.fromkeys(ids, WHOLE)):
-                pass
-        except pa.ArrowInvalid:
-            return False
-        return True
-
-    def that_are_whole(self, ids: Sequence[str], kinds: Mapping[str, pa.DataType]) -> set[str]:
-        """Those of the columns of text whose every cell can be a whole number."""
-        left = set(ids)
-        for batch in self.batches(kinds):
-            left = {name for name in left if _is_whole(batch[name])}
-        return left
 
     def _parse(self, kinds: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
         text = TEXT in kinds.values()
@@ -149,11 +153,7 @@ class _File:
             strings_can_be_null=True,
         )
         with self._opened() as stream, arrow_csv.open_csv(stream, read, parse, convert) as reader:
-            for batch in reader:
-                for name, kind in kinds.items():
-                    if kind == TEXT and pc.any(pc.match_substring(batch[name], "\n")).as_py():
-                        raise pa.ArrowInvalid(f"column {name}: a quoted cell runs over the end of its line")
-                yield batch
+            yield from reader
 
     @contextmanager
     def _opened(self) -> Iterator[IO[bytes] | pa.NativeFile]:
@@ -197,19 +197,31 @@ def _encoding(file: DataFile) -> str:
     return "utf-8"
 
 
-def _is_whole(column: pa.Array) -> bool:
-    try:
-        column.cast(WHOLE)
-    except pa.ArrowInvalid:
-        return False
+def _is_whole(cells: pa.Array) -> bool:
+    """Whether every one of these `BYTES` is null or a whole number, with or without spaces around it."""
+    numbers = _numbers(cells)
+    if numbers is None:
+        cells = pc.ascii_trim_whitespace(cells.view(TEXT))
+        numbers = _numbers(cells)
+        if numbers is None:
+            return False
+    if pc.any(pc.starts_with(cells, "0")).as_py() or pc.any(pc.less(numbers, 0)).as_py():
+        return not pc.any(pc.match_substring_regex(cells, ZEROS_BEFORE)).as_py()
     return True
+
+
+def _numbers(cells: pa.Array) -> pa.Array | None:
+    try:
+        return cells.cast(WHOLE)
+    except pa.ArrowInvalid:
+        return None
 
 
 def _damage(
     file: DataFile, form: Format, names: Sequence[str], kinds: Mapping[str, pa.DataType], missing: Sequence[str]
 ) -> DamagedFile | None:
     """Look for the first damaged line, one by one: slow, but only a broken file comes here."""
-    checked = [(names.index(name), name, kind) for name, kind in kinds.items() if kind != TEXT]
+    checked = [(names.index(name), name, kind) for name, kind in kinds.items() if kind not in (TEXT, BYTES)]
     encoding = _encoding(file)
     number = 0
     with file.open() as stream:
@@ -217,7 +229,7 @@ def _damage(
             line = raw.decode(encoding).rstrip("\r\n")
             if not line or (number == 1 and not form.names):
                 continue
-            if form.quotes and line.count('"') % 2:
+            if form.quotes and _is_open(line, form):
                 return DamagedFile(file, number, "a quotation mark is not closed", line)
             cells = _cells(line, form)
             if len(cells) != len(names):
@@ -232,6 +244,15 @@ def _cells(line: str, form: Format) -> list[str]:
     if form.quotes:
         return next(csv.reader([line], delimiter=form.delimiter))
     return line.split(form.delimiter)
+
+
+def _is_open(line: str, form: Format) -> bool:
+    """Whether a cell that begins with a quotation mark goes on behind the line."""
+    try:
+        list(csv.reader([line], delimiter=form.delimiter, strict=True))
+    except csv.Error as error:
+        return "end of data" in str(error)
+    return False
 
 
 def _is(cell: str, kind: pa.DataType) -> bool:

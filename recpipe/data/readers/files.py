@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ class DataFile:
             try:
                 with ZipFile(self.place) as archive, archive.open(self.name) as member:
                     yield member
-            except (BadZipFile, EOFError) as error:
+            except (BadZipFile, zlib.error, EOFError) as error:
                 raise BadArchive(f"{self}: {error}; the archive is damaged, fetch it again") from error
 
     def content(self) -> bytes:
@@ -89,10 +90,7 @@ class DataFile:
 def delivered(path: Path) -> list[DataFile]:
     """Every file under a folder or in a zip, hidden ones left out, in the order of their names."""
     if path.is_dir():
-        patterns = ["/".join(["*"] * depth) for depth in range(1, DEPTH + 1)]
-        found = [
-            file.relative_to(path).as_posix() for pattern in patterns for file in path.glob(pattern) if file.is_file()
-        ]
+        found = list(_under(path))
     elif path.is_file():
         try:
             with ZipFile(path) as archive:
@@ -102,6 +100,14 @@ def delivered(path: Path) -> list[DataFile]:
     else:
         raise FileNotFoundError(f"{path}: is not there; a folder or a zip archive with ratings is wanted")
     return [DataFile(path, name) for name in sorted(found) if not _hidden(name)]
+
+
+def _under(path: Path) -> Iterator[str]:
+    """Files by their path in a folder, without a look into hidden folders: what is being written there may vanish."""
+    for folder, folders, names in os.walk(path, followlinks=True):
+        place = Path(folder).relative_to(path)
+        folders[:] = [name for name in folders if not _hidden(name)] if len(place.parts) < DEPTH - 1 else []
+        yield from ((place / name).as_posix() for name in names if Path(folder, name).is_file())
 
 
 def _hidden(name: str) -> bool:

@@ -59,7 +59,8 @@ def ratings(found: Mapping[str, DataFile]) -> Rows:
 
     def named(batch: pa.RecordBatch) -> pa.RecordBatch:
         batch = batch.rename_columns(list(told))
-        seconds = pc.if_else(pc.is_finite(batch["time"]), pc.floor(batch["time"]), None).cast(pa.int64())
+        times = pc.floor(batch["time"])
+        seconds = pc.if_else(pc.less(pc.abs(times), 2.0**63), times, None).cast(pa.int64())
         return batch.set_column(batch.schema.get_field_index("time"), "time", seconds)
 
     return rows(found["ratings"], ATOMIC, {told[field]: kinds[field] for field in told}).changed(named)
