@@ -30,7 +30,8 @@ from recpipe.data.readers import read
 from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.comparison import Difference, intervals, paired_differences
 from recpipe.evaluation.evaluate import validator
-from recpipe.evaluation.metrics import METRICS, Targets, Values, parse_metric
+from recpipe.evaluation.metrics import METRICS, Targets, Values
+from recpipe.evaluation.naming import parse_metric
 from recpipe.evaluation.ranking import Ranking, rank
 from recpipe.measuring import Measured
 from recpipe.models.catalog import family

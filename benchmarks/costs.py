@@ -34,7 +34,8 @@ from generated import long_tailed
 from recpipe.costs import MIB, Shape
 from recpipe.data.interactions import Interactions
 from recpipe.data.parts import HeldOut, Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet

@@ -25,7 +25,8 @@ from peer import Peer
 
 from recpipe.data.features import ItemFeatures
 from recpipe.data.parts import Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.comparison import paired_differences

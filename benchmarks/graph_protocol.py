@@ -32,7 +32,8 @@ from figures import Figure, Figures, mean, spread, write_between
 
 from recpipe.data.interactions import order_by
 from recpipe.data.parts import Part, Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.splits.ratios import ratio_sizes
 from recpipe.data.splitting import strategy_from

@@ -15,7 +15,8 @@ from generated import long_tailed
 
 from recpipe.data.features import Bag, ItemFeatures
 from recpipe.data.interactions import Interactions
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.evaluate import evaluate

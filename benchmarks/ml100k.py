@@ -31,7 +31,8 @@ from peer import Peer, Unfinished, write_parts
 
 from recpipe.data.interactions import Histories, Interactions
 from recpipe.data.parts import Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet

@@ -20,7 +20,8 @@ from apart import Taken
 from pyarrow import csv
 
 from recpipe.data.parts import Parts
-from recpipe.data.preparing import Preparation, Prepared, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import Prepared, prepare
 from recpipe.data.readers import recognise
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet

@@ -24,7 +24,8 @@ from figures import Figure, Figures, write_between
 
 from recpipe.data.interactions import IntArray, Interactions
 from recpipe.data.parts import HeldOut, Part, Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet

@@ -34,7 +34,8 @@ from generated import long_tailed
 from scipy import sparse
 
 from recpipe.data.parts import Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run, Scorer

@@ -35,7 +35,8 @@ from torch.profiler import ProfilerActivity
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from recpipe.data.parts import Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet

@@ -21,7 +21,8 @@ from arguments import add_threads, use_threads, words_of
 from figures import Figure, Figures, write_between
 
 from recpipe.data.parts import Parts
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet

@@ -20,7 +20,8 @@ from films import known_of
 
 from recpipe.data.features import ItemFeatures
 from recpipe.data.interactions import Interactions
-from recpipe.data.preparing import Preparation, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.data.splitting import strategy_from
 from recpipe.data.training_set import TrainingSet

@@ -74,6 +74,8 @@ class Claim:
 
         try:
             process = psutil.Process(self.pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return None
             if abs(process.create_time() - self.born) > 2.0:  # clocks are set while processes run
                 return None
             return int(process.memory_info().rss)
@@ -176,7 +178,10 @@ def _living(folder: Path) -> Others:
     """The claims of processes that are there, each with the bytes that its process holds; the rest are removed."""
     living: Others = []
     for path in sorted(folder.glob("*.json")):
-        claim = Claim(**json.loads(path.read_text(encoding="utf-8")))
+        try:
+            claim = Claim(**json.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:  # its training has ended meanwhile
+            continue
         held = claim.held()
         if held is None:
             path.unlink(missing_ok=True)

@@ -286,7 +286,7 @@ def write_sample_data(
     from recpipe.data.sample import write_sample
 
     write_sample(folder, seed=seed)
-    out.print(f"written to {folder}")
+    out.print(f"written to {escape(str(folder))}", soft_wrap=True)
 
 
 @data.command("describe")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from recpipe.data.preparation import Preparation
+from recpipe.evaluation.naming import CUT_OFFS, parse_metric
 from recpipe.yaml_files import nearest
-
-if TYPE_CHECKING:
-    from recpipe.data.preparing import Preparation
 
 SAMPLE = "sample"
 
@@ -26,13 +25,7 @@ class DatasetSettings(BaseModel):
     features: bool = Field(True, description="hand side tables (genres, directors, writers, years) to the recipes")
     arrivals: str = Field("raw/arrivals", description="folder of further rating files; relative to the home folder")
     most_volume_drop: float = Field(0.2, gt=0, le=1, description="share by which rows, users or films may fall at once")
-    preparation: dict[str, Any] = Field(default_factory=dict, description="rating threshold, k-core, repeats")
-
-    def prepared_by(self) -> Preparation:
-        """The typed preparation settings."""
-        from recpipe.data.preparing import Preparation
-
-        return Preparation(**self.preparation)
+    preparation: Preparation = Field(default_factory=Preparation, description="rating threshold, k-core, repeats")
 
 
 class RunSettings(BaseModel):
@@ -66,6 +59,14 @@ class RunSettings(BaseModel):
     mlflow_uri: str | None = Field(None, description="of MLflow's store or server; null: mlflow.db in the home folder")
     wandb_mode: Literal["offline", "online"] = Field("offline", description="online sends to Weights & Biases")
 
+    @field_validator("metric")
+    @classmethod
+    def _in_every_report(cls, metric: str) -> str:
+        name, k = parse_metric(metric)
+        if k not in CUT_OFFS:
+            raise ValueError(f"reports are made at the cut-offs {', '.join(map(str, CUT_OFFS))}; take {name}@10")
+        return metric
+
     @property
     def memory_budget(self) -> int | None:
         """The limit in bytes."""
@@ -89,6 +90,13 @@ class NightlySettings(BaseModel):
     at: str = Field("03:00", pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description="time of day, HH:MM")
     time_zone: str = Field("UTC", description="a name of the IANA data base")
     full_refit: Literal["never", "weekly", "monthly"] = Field("monthly", description="everything anew, current or not")
+
+    @field_validator("at", mode="before")
+    @classmethod
+    def _in_quotes(cls, at: object) -> object:
+        if isinstance(at, int):
+            raise ValueError('YAML takes 13:30 for a number of sixty, so write the time in quotes: "13:30"')
+        return at
 
     @field_validator("time_zone")
     @classmethod
@@ -116,7 +124,7 @@ class AutomationSettings(BaseModel):
     follow_changes: bool = Field(True, description="a changed file or setting reruns what it touches")
     look_every: int = Field(15, ge=1, description="seconds between looks at the sources")
     nightly: NightlySettings = Field(default_factory=NightlySettings, description="the nightly retrain")
-    freshest_within: float = Field(26.0, gt=0, description="hours that a stale submission may stay")
+    freshest_within: float = Field(26.0, gt=0, description="hours after it was made that a submission may be stale")
 
 
 class StorageSettings(BaseModel):

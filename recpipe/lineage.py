@@ -16,7 +16,7 @@ from recpipe.settings import Project
 from recpipe.sql_models import SqlModel, models_as_they_stand, sql_folder, upstream
 from recpipe.storage import Record, artifact_name, digest_of
 from recpipe.versions import code_version, declares, defaults
-from recpipe.yaml_files import read_yaml
+from recpipe.yaml_files import SettingsError, read_yaml
 
 FULL = "full"
 """The split on which everything trains: what the submission's members are refitted on."""
@@ -77,7 +77,7 @@ class Lineage:
     project: Project
 
     def state(self, node: Node) -> State:
-        """Missing, stale (with the inputs that changed since) or current."""
+        """Missing, stale (with the inputs that changed since) or current. Raises `SettingsError`."""
         record = self.project.store.record(node.asset, node.partition)
         if record is None:
             return State(node, Standing.MISSING)
@@ -134,25 +134,30 @@ class Lineage:
             case "ensemble":
                 split = self.project.ensemble_split()
                 members = [model_node(name, split) for name in self.project.ensemble_members()]
-                return [Node("split", split), *members]
+                years = [Node("item_features"), Node("interactions")] if self.project.filters_by_year() else []
+                return [Node("split", split), *years, *members]
             case "ensemble_submission":
                 members = [model_node(name, FULL) for name in self.used_members()]
                 return [Node("ensemble"), Node("split", FULL), Node("interactions"), Node("item_features"), *members]
         raise KeyError(f"there is no asset {node.asset!r}")
 
     def used_members(self) -> list[str]:
-        """The members that the current ensemble gives weight to; all configured ones where there is no ensemble."""
+        """The members that the current ensemble gives weight to; all configured ones where there is no ensemble.
+
+        One whose YAML has gone since is none any more.
+        """
         record = self._record(Node("ensemble"))
-        return list(record.figures["used"]) if record else self.project.ensemble_members()
+        used = list(record.figures["used"]) if record else self.project.ensemble_members()
+        return [member for member in used if member in self.project.model_names()]
 
     def line_to(self, node: Node) -> list[Node]:
-        """An artifact and everything that it needs, upstream first."""
+        """An artifact and everything that it needs, upstream first; nothing beyond what has unusable settings."""
         seen: dict[Node, None] = {}
 
         def visit(current: Node) -> None:
             if current in seen:
                 return
-            for needed in self.needs(current):
+            for needed in self.needs_if_readable(current):
                 visit(needed)
             seen[current] = None
 
@@ -162,6 +167,13 @@ class Lineage:
     def needs(self, node: Node) -> list[Node]:
         """What is made before an artifact: what goes into it, the training that a refit repeats, arrivals to judge."""
         return [*self.upstream(node), *self._made_before(node)]
+
+    def needs_if_readable(self, node: Node) -> list[Node]:
+        """As `needs`; nothing where settings cannot be used, which `state` tells."""
+        try:
+            return self.needs(node)
+        except SettingsError:
+            return []
 
     def has(self, node: Node) -> bool:
         """Whether an artifact is of this line: its asset is known, its model and its split have their YAML."""
@@ -244,7 +256,10 @@ class Lineage:
 
     def uses_features(self, model: str) -> bool:
         """Whether a model's recipe declares that it looks at side data."""
-        return declares(self.project.recipe_module(model)[1], "uses_features")
+        from recpipe.models.catalog import class_name
+
+        name, module = self.project.recipe_module(model)
+        return declares(module, class_name(name), "uses_features")
 
     def _made_before(self, node: Node) -> list[Node]:
         """What is made first although its content does not go in: an artifact goes on without an arrival that fails."""
@@ -268,7 +283,10 @@ class Lineage:
                 source = self._arrival_digest(self.project.arrivals_folder, node.partition or "")
                 return self._judging_versions() | {"source": source}
             case "interactions":
-                return {"settings": digest_of(dataset.preparation), "code": code_version("recpipe.steps.prepare")}
+                return {
+                    "settings": digest_of(dataset.preparation.model_dump(mode="json")),
+                    "code": code_version("recpipe.steps.prepare"),
+                }
             case "data_report":
                 return {"code": code_version("recpipe.steps.data_report")}
             case "split":

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from recpipe.lineage import UNPARTITIONED
 from recpipe.processes import lives
 from recpipe.references import gone_yaml, referred
 from recpipe.settings import Project
@@ -137,13 +138,13 @@ def _unfinished(project: Project, now: datetime) -> Iterator[Waste]:
 
 
 def _checkpoints(project: Project, policy: Retention, now: datetime, ghosts: bool) -> Iterator[Waste]:
-    """Folders `checkpoints/MODEL/SPLIT/DIGEST` that no training will go on from."""
+    """Folders `checkpoints/MODEL/SPLIT/DIGEST` that no training will go on from, and likewise those of studies."""
     root = project.home / "checkpoints"
     for folder in (digest for model in _folders(root) for split in _folders(model) for digest in _folders(split)):
         model, split, _ = folder.relative_to(root).parts
         last = _last_written(folder, now)
         trained = project.store.record("trained_model", f"{model}|{split}")
-        why = gone_yaml(project, "trained_model", f"{model}|{split}") if ghosts else ""
+        why = gone_yaml(project, "trained_model", f"{model}|{split}") if ghosts and model not in UNPARTITIONED else ""
         if trained is not None and datetime.fromisoformat(trained.written_at) >= last.replace(microsecond=0):
             why = "its training has been finished since"
         elif now - last > timedelta(days=policy.checkpoint_days):

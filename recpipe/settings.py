@@ -167,10 +167,10 @@ class Project:
         """conf/dataset.yaml, with what `recpipe build --data` left in the home folder on top."""
         path = self.conf / "dataset.yaml"
         settings = read_yaml(path)
-        if self._chosen.exists():
-            path = self._chosen
-            settings |= read_yaml(path)
-        return parse(DatasetSettings, settings, path)
+        told = parse(DatasetSettings, settings, path)  # alone at first: a mistake is not blamed on the other file
+        if not self._chosen.exists():
+            return told
+        return parse(DatasetSettings, settings | read_yaml(self._chosen), self._chosen)
 
     def run(self) -> RunSettings:
         """conf/run.yaml, its baselines checked against the files beside it."""
@@ -282,8 +282,12 @@ class Project:
         """The split on whose validation part the ensemble is chosen, read likewise."""
         return str(read_yaml(self.conf / "ensemble.yaml").get("split", "holdout"))
 
+    def filters_by_year(self) -> bool:
+        """Whether the submission leaves out films released after the user's last watch, read likewise."""
+        return bool(read_yaml(self.conf / "ensemble.yaml").get("release_year_filter"))
+
     def _named_members(self) -> list[str]:
-        return list(read_yaml(self.conf / "ensemble.yaml").get("members", []))
+        return list(read_yaml(self.conf / "ensemble.yaml").get("members") or [])
 
     def _only_models(self, named: Iterable[str], path: Path, key: str) -> None:
         models = self.model_names()

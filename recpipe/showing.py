@@ -23,6 +23,7 @@ from recpipe.upkeep import SUBMISSION, kept
 from recpipe.yaml_files import SettingsError
 
 if TYPE_CHECKING:
+    from recpipe.data.ids import Ids
     from recpipe.data.interactions import Histories, Interactions
     from recpipe.recipe import Recipe
     from recpipe.steps.look import Wanted
@@ -45,7 +46,12 @@ def show_status(project: Project, out: Console, everything: bool) -> None:
     table = Table("artifact", "standing", "why", "made", box=None)
     counts: Counter[str] = Counter()
     for node in line_nodes(lineage):
-        state = lineage.state(node)
+        try:
+            state = lineage.state(node)
+        except SettingsError as error:
+            counts["with unusable settings"] += 1
+            table.add_row(escape(str(node)), "[red]settings[/red]", escape(str(error)), "")
+            continue
         counts[state.standing] += 1
         record = project.store.record(node.asset, node.partition)
         if everything or state.standing is not Standing.CURRENT:
@@ -57,7 +63,7 @@ def show_status(project: Project, out: Console, everything: bool) -> None:
                 escape(why),
                 record.written_at if record else "",
             )
-    out.print(f"data: {project.dataset().source}; home: {project.address}", soft_wrap=True)
+    out.print(escape(f"data: {project.dataset().source}; home: {project.address}"), soft_wrap=True)
     if table.row_count:
         out.print(table)
     out.print(", ".join(f"{count} {standing}" for standing, count in sorted(counts.items())))
@@ -186,26 +192,28 @@ def show_leaderboard(project: Project, split: str, out: Console) -> None:
 def show_recommendations(project: Project, out: Console, *, user: str, model: str, k: int, seen: bool) -> None:
     """A user's films from one model, or from the members of the submission."""
     from recpipe.blending.blend import blend
-    from recpipe.evaluation.ranking import rank
-    from recpipe.steps.ensemble import film_features
+    from recpipe.evaluation.ranking import NO_FILM, rank
+    from recpipe.steps.ensemble import film_features, year_masker
+    from recpipe.steps.members import ids_of, scorer_on, scorers_on
 
-    store = project.store
-    ids = store.read("interactions").ids
-    histories = _history_of(project, user)
-    films = film_features(project)
+    split = _stored_on(project, model) if model else FULL
+    ids, films = ids_of(project, split), film_features(project, split)
+    histories = _history_of(project, user, ids_of(project, FULL))
     if model:
-        scorers = {model: store.read("trained_model", _stored_partition(project, model)).scorer}
+        scorers = {model: scorer_on(project, model, split)}
         ranking = rank(scorers[model], histories, k)
     else:
-        chosen = store.read("ensemble")
-        scorers = {member: store.read("trained_model", f"{member}|{FULL}").scorer for member in chosen.used}
-        most = max(k, project.ensemble().candidates)
-        lists = {member: rank(scorer, histories, most) for member, scorer in scorers.items()}
-        ranking = blend(lists, chosen, histories, k)
+        settings, chosen = project.ensemble(), project.store.read("ensemble")
+        scorers, notes = scorers_on(project, chosen.used, split)
+        most, masker = max(k, settings.candidates), year_masker(project, settings, split)
+        lists = {member: rank(scorer, histories, most, masker=masker) for member, scorer in scorers.items()}
+        ranking = blend(lists, chosen.limited_to(scorers), histories, k)
+        for note in notes:
+            out.print(escape(note), highlight=False, soft_wrap=True)
     if seen:
         out.print(_films(f"watched last by {user}", histories.items[::-1][:k], films, ids, None))
-    by = model or " + ".join(scorers)
-    out.print(_films(f"for {user}, by {by}", ranking.items[0], films, ids, ranking.scores[0]))
+    by, found = model or " + ".join(scorers), ranking.items[0] != NO_FILM
+    out.print(_films(f"for {user}, by {by}", ranking.items[0][found], films, ids, ranking.scores[0][found]))
 
 
 def show_look(project: Project, out: Console, wanted: Wanted, to: Path | None) -> None:
@@ -217,7 +225,7 @@ def show_look(project: Project, out: Console, wanted: Wanted, to: Path | None) -
     with out.status("reading") as status, listening(lambda news: status.update(" ".join(map(str, news.values())))):
         text = look(project, wanted)
     replace_text(page, text)
-    out.print(f"[bold green]page:[/bold green] {page.absolute()}", soft_wrap=True)
+    out.print(f"[bold green]page:[/bold green] {escape(str(page.absolute()))}", soft_wrap=True)
 
 
 def show_delivery(path: Path, out: Console) -> None:
@@ -241,8 +249,8 @@ def show_data_report(project: Project, out: Console) -> None:
         out.print(escape(told[name].seen), highlight=False)
         out.print(f"[dim]For the split:[/dim] {escape(told[name].means)}\n", highlight=False)
     folder = project.store.folder("data_report")
-    out.print(f"[bold green]page:[/bold green] {folder / VIEWS / PAGE}", soft_wrap=True)
-    out.print(f"figures: {folder / FIGURES}", highlight=False, soft_wrap=True)
+    out.print(f"[bold green]page:[/bold green] {escape(str(folder / VIEWS / PAGE))}", soft_wrap=True)
+    out.print(f"figures: {escape(str(folder / FIGURES))}", highlight=False, soft_wrap=True)
 
 
 def show_download(project: Project, out: Console, name: str, base_url: str) -> None:
@@ -260,41 +268,41 @@ def show_download(project: Project, out: Console, name: str, base_url: str) -> N
             progress=lambda done, total: bar.update(task, completed=done, total=total),
             **given,
         )
+    folder = escape(str(fetched.folder))
     out.print(escape(fetched.licence), highlight=False)
     out.print(
-        f"[bold green]fetched:[/bold green] {fetched.folder}; now: recpipe build --data {fetched.folder}",
+        f"[bold green]fetched:[/bold green] {folder}; now: recpipe build --data {folder}",
         soft_wrap=True,
     )
 
 
-def _history_of(project: Project, user: str) -> Histories:
+def _history_of(project: Project, user: str, ids: Ids) -> Histories:
     import numpy as np
     import pyarrow as pa
 
-    store = project.store
-    ids = store.read("interactions").ids
     row = ids.user_rows(pa.array([user]))
     if row[0] < 0:
         some = ", ".join(map(str, ids.users[:3].to_pylist()))
         raise SettingsError(f"--user: {user!r} is not in the data; users are for example {some}")
-    return store.read("split", FULL).everyone.rows(np.asarray(row))
+    everyone: Histories = project.store.read("split", FULL).everyone
+    return everyone.rows(np.asarray(row))
 
 
-def _stored_partition(project: Project, model: str) -> str:
-    """The model as refitted on everything, or else on the ensemble's split."""
+def _stored_on(project: Project, model: str) -> str:
+    """The split that the model stands on: everything, or else the ensemble's."""
     project.model_settings(model)  # an unknown name is an error that names the nearest
     for split in (FULL, project.ensemble_split()):
         node = model_node(model, split)
         if project.store.record(node.asset, node.partition):
-            return node.partition or ""
-    return f"{model}|{FULL}"
+            return split
+    return FULL
 
 
 def _films(title: str, rows: Any, films: Any, ids: Any, scores: Any) -> Table:
-    table = Table("", "film", "title", "year", *([] if scores is None else ["score"]), title=title, box=None)
+    table = Table("", "film", "title", "year", *([] if scores is None else ["score"]), title=escape(title), box=None)
     raw = ids.raw_items(rows).to_pylist()
     for place, (row, item) in enumerate(zip(rows, raw, strict=True), start=1):
         year = str(films.years[row]) if films.years[row] else ""
         score = [] if scores is None else [f"{scores[place - 1]:.4f}"]
-        table.add_row(str(place), str(item), films.titles[row], year, *score)
+        table.add_row(str(place), escape(str(item)), escape(films.titles[row]), year, *score)
     return table

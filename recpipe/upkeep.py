@@ -20,6 +20,8 @@ SUBMISSION = Node("ensemble_submission")
 SOFT = frozenset({"leaderboard", "comparison", "robustness_report", "ensemble", "ensemble_submission"})
 """Artifacts that go on with the last good version of a model that fails, or without it, and say so."""
 
+OF_MODELS = frozenset({"trained_model", "evaluation_report"})
+
 OPTIONAL = frozenset({"arrival"})
 """What needs one goes on with its last good version, or without, and says so."""
 
@@ -51,18 +53,10 @@ def kept(lineage: Lineage) -> list[Node]:
     while waiting:
         node = waiting.pop()
         line.add(node)
-        waiting += [need for need in _needs(lineage, node) if need not in line]
+        waiting += [need for need in lineage.needs_if_readable(node) if need not in line]
     nodes |= line
-    order = TopologicalSorter({node: sorted(nodes & set(_needs(lineage, node))) for node in sorted(nodes)})
+    order = TopologicalSorter({node: sorted(nodes & set(lineage.needs_if_readable(node))) for node in sorted(nodes)})
     return list(order.static_order())
-
-
-def _needs(lineage: Lineage, node: Node) -> list[Node]:
-    """What must stand before an artifact is made; nothing where its settings cannot be read, which `due` reports."""
-    try:
-        return lineage.needs(node)
-    except SettingsError:
-        return []
 
 
 def due(project: Project) -> Due:
@@ -85,14 +79,13 @@ def _due_of(lineage: Lineage, line: list[Node]) -> Due:
     left: dict[Node, str] = {}
     waiting: set[Node] = set()
     for node in line:
-        needs = _needs(lineage, node)
+        needs = lineage.needs_if_readable(node)
         if any(need in waiting for need in needs):
             waiting.add(node)
             continue
         try:
-            missed = (
-                [] if node.asset in SOFT else [need for need in needs if need in left and need.asset not in OPTIONAL]
-            )
+            without = OPTIONAL | (OF_MODELS if node.asset in SOFT else set())
+            missed = [need for need in needs if need in left and need.asset not in without]
             reason = f"waits for {missed[0]}" if missed else None
             if lineage.state(node).standing is Standing.CURRENT:
                 continue

@@ -12,7 +12,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -55,45 +55,63 @@ def defaults(module: str, class_name: str) -> dict[str, Any]:
     Only what is written as a plain value is found; a setting without default, or with a computed one, is left out.
     """
     found: dict[str, Any] = {}
+    for each in _with_bases(module, class_name):
+        found |= each.defaults
+    return found
+
+
+def declares(module: str, class_name: str, name: str) -> bool:
+    """Whether a class of the module sets its attribute `name`, a bool, to True, or has it from one that does."""
+    found = False
+    for each in _with_bases(module, class_name):
+        found = each.switches.get(name, found)
+    return found
+
+
+@dataclass(frozen=True)
+class _Class:
+    """What a class says: its bases, its settings' plain defaults, its attributes that are True or False."""
+
+    bases: tuple[str, ...]
+    defaults: dict[str, Any]
+    switches: dict[str, bool]
+
+
+def _with_bases(module: str, class_name: str) -> Iterator[_Class]:
+    """The class after all that it inherits from, as far as they are of this project."""
     source = _source(module)
-    bases, own = source.classes[class_name]
-    for base in bases:
+    own = source.classes[class_name]
+    for base in own.bases:
         home = module if base in source.classes else source.comes_from.get(base)
         if home is not None:
-            found |= defaults(home, base)
-    return found | own
-
-
-def declares(module: str, name: str) -> bool:
-    """Whether a class of the module sets the class attribute `name` to True."""
-    return name in _source(module).switched_on
+            yield from _with_bases(home, base)
+    yield own
 
 
 @dataclass(frozen=True)
 class _Source:
     """What one file says.
 
-    switched_on: class attributes that are set to True. classes: bases and plain defaults of each class. comes_from: the
-    module of this project that a name is imported from.
+    classes: by name. comes_from: the module of this project that a name is imported from.
     """
 
     digest: str
     imports: tuple[str, ...]
-    switched_on: frozenset[str]
-    classes: dict[str, tuple[tuple[str, ...], dict[str, Any]]]
+    classes: dict[str, _Class]
     comes_from: dict[str, str]
 
     def told(self) -> dict[str, Any]:
         """As JSON; defaults as Python writes them, since JSON knows no tuple."""
-        classes = {name: [list(bases), repr(own)] for name, (bases, own) in self.classes.items()}
-        return {"digest": self.digest, "imports": list(self.imports), "switched_on": sorted(self.switched_on),
-                "classes": classes, "comes_from": self.comes_from}  # fmt: skip
+        classes = {name: [list(each.bases), repr(each.defaults), each.switches] for name, each in self.classes.items()}
+        return {"digest": self.digest, "imports": list(self.imports), "classes": classes, "comes_from": self.comes_from}
 
     @classmethod
     def of(cls, told: dict[str, Any]) -> Self:
-        classes = {name: (tuple(bases), ast.literal_eval(own)) for name, (bases, own) in told["classes"].items()}
-        imports, switched_on = tuple(told["imports"]), frozenset(told["switched_on"])
-        return cls(told["digest"], imports, switched_on, classes, told["comes_from"])
+        classes = {
+            name: _Class(tuple(bases), ast.literal_eval(own), switches)
+            for name, (bases, own, switches) in told["classes"].items()
+        }
+        return cls(told["digest"], tuple(told["imports"]), classes, told["comes_from"])
 
 
 def _source(module: str) -> _Source:
@@ -152,14 +170,12 @@ def _stamp(path: Path) -> tuple[int, ...]:
 def _parsed(path: Path) -> _Source:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     nodes = list(ast.walk(tree))
-    switched_on = {
-        node.target.id
-        for node in nodes
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
-        if isinstance(node.value, ast.Constant) and node.value.value is True
-    }
     imports = tuple(name for node in nodes for name in _imported_by(node))
-    classes = {node.name: (_bases(node), _plain_defaults(node)) for node in tree.body if isinstance(node, ast.ClassDef)}
+    classes = {
+        node.name: _Class(_bases(node), _plain_defaults(node), _switches(node))
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+    }
     comes_from = {
         alias.asname or alias.name: node.module or ""
         for node in nodes
@@ -170,7 +186,7 @@ def _parsed(path: Path) -> _Source:
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_text(statement)]
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return _Source(digest, imports, frozenset(switched_on), classes, comes_from)
+    return _Source(digest, imports, classes, comes_from)
 
 
 def _bases(node: ast.ClassDef) -> tuple[str, ...]:
@@ -187,6 +203,15 @@ def _plain_defaults(node: ast.ClassDef) -> dict[str, Any]:
             with suppress(ValueError):  # a computed default is not a plain value
                 found[line.target.id] = ast.literal_eval(value)
     return found
+
+
+def _switches(node: ast.ClassDef) -> dict[str, bool]:
+    return {
+        line.target.id: line.value.value
+        for line in node.body
+        if isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name)
+        if isinstance(line.value, ast.Constant) and isinstance(line.value.value, bool)
+    }
 
 
 def _default(value: ast.expr) -> ast.expr | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -61,10 +61,21 @@ def nearest(word: str, choices: Mapping[str, Any] | list[str]) -> str:
     return f"; there are: {', '.join(sorted(choices))}"
 
 
+def _settings_of(kind: type[BaseModel], within: Sequence[str | int]) -> list[str]:
+    """The keys that there are, of the part of the settings that `within` leads to."""
+    for part in within:
+        field = kind.model_fields.get(str(part))
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        kind = field.annotation
+    return list(kind.model_fields)
+
+
 def _explain(kind: type[BaseModel], path: Path, problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{path}: {key}: no such setting{nearest(key, list(kind.model_fields))}"
+        *within, last = problem["loc"]
+        return f"{path}: {key}: no such setting{nearest(str(last), _settings_of(kind, within))}"
     if problem["type"] == "missing":
         return f"{path}: {key}: is missing"
     if not key:  # of several settings together

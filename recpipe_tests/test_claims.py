@@ -74,6 +74,25 @@ def test_what_can_never_fit_is_refused_with_what_to_set(tmp_path, with_folder):
     assert held(tmp_path) == []
 
 
+def test_the_claim_of_a_process_that_is_dead_and_not_reaped_counts_no_more(tmp_path):
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    born = psutil.Process(child.pid).create_time()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # it stays a zombie
+    try:
+        write(tmp_path, own_claim(pid=child.pid, born=born, memory=BIG))
+        with claimed(Wanted("ease", 10), BIG, tmp_path):
+            assert held(tmp_path) == ["ease"]
+    finally:
+        child.wait()
+
+
+def test_a_claim_that_is_given_back_during_a_look_is_none(tmp_path, monkeypatch):
+    write(tmp_path, own_claim(memory=BIG))
+    found = [tmp_path / "gone.json", tmp_path / "other.json"]
+    monkeypatch.setattr(type(tmp_path), "glob", lambda path, pattern: iter(found))
+    assert [claim.what for claim, _ in claims._living(tmp_path)] == ["other"]
+
+
 def test_a_refusal_is_no_memory_error_that_would_be_tried_again():
     assert not issubclass(TooLarge, MemoryError | OSError)
 

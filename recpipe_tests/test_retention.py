@@ -187,6 +187,16 @@ def test_what_was_to_be_renamed_in_the_home_folder_goes_and_other_hidden_files_s
     assert (project.home / ".mine").exists()
 
 
+def test_what_a_study_has_done_so_far_stays_as_checkpoints_do(project):
+    folder = project.checkpoints("split_trust_report|cells") / "0123"
+    folder.mkdir(parents=True)
+    (folder / "holdout.mf.npz").write_text("")
+    assert told(waste(project, now(), ghosts=True)) == []
+    assert told(waste(project, now() + timedelta(days=8), ghosts=True)) == [
+        ("checkpoint[split_trust_report|cells]", "not written to since"),
+    ]
+
+
 def test_checkpoints_go_when_their_training_has_been_finished_or_they_are_old(project):
     old, done, going_on = (project.home / "checkpoints" / name / "holdout" / "0123" for name in ("mf", "ease", "bpr"))
     for folder in (old, done, going_on):

@@ -23,6 +23,13 @@ def conf(project: Project, name: str, text: str) -> None:
     (project.conf / name).write_text(text)
 
 
+def test_a_mistake_in_one_file_is_not_blamed_on_the_one_above_it(project):
+    project.choose_data("sample")
+    conf(project, "dataset.yaml", "sauce: sample\n")
+    with pytest.raises(SettingsError, match=r"conf/dataset\.yaml: sauce: no such setting; did you mean 'source'"):
+        project.dataset()
+
+
 def test_a_model_is_its_recipe_with_its_settings(project):
     recipe = project.recipe("ease")
     assert recipe.recipe_name() == "ease"
@@ -36,6 +43,13 @@ def test_a_model_is_its_recipe_with_its_settings(project):
          r"models/ease\.yaml: regularisation: no such setting; did you mean 'regularization'"),
         ("models/ease.yaml", "recipe: ease\nregularization: -1\n", lambda p: p.recipe("ease"),
          r"models/ease\.yaml: regularization: .*greater than.*-1 came"),
+        ("dataset.yaml", "preparation: {min_ratin: 3}\n", Project.dataset,
+         r"dataset\.yaml: preparation\.min_ratin: no such setting; did you mean 'min_rating'"),
+        ("run.yaml", "metric: ncdg@10\n", Project.run, r"run\.yaml: metric: .*did you mean ndcg@10"),
+        ("run.yaml", "metric: ndcg@50\n", Project.run, r"metric: .*at the cut-offs 5, 10, 20; take ndcg@10"),
+        ("automation.yaml", "nightly: {at: 13:30}\n", Project.automation, r"nightly\.at: .*in quotes: \"13:30\""),
+        ("automation.yaml", "nightly: {att: '13:30'}\n", Project.automation, r"nightly\.att: .*did you mean 'at'"),
+        ("ensemble.yaml", "members:\n", Project.ensemble, r"ensemble\.yaml: members: "),
         ("models/ease.yaml", "recipe: easy\n", lambda p: p.recipe("ease"), r"recipe: .*'easy'; did you mean 'ease'"),
         ("models/ease.yaml", "regularization: 1\n", lambda p: p.recipe("ease"), "the key 'recipe' is missing"),
         ("models/ease.yaml", "recipe: bpr\nlearning_rate: 1\nweight_decay: 3\n", lambda p: p.recipe("ease"),
@@ -88,7 +102,7 @@ def test_the_other_settings_are_valid():
     project = Project.here()
     assert project.ensemble().members
     assert project.run().metric
-    assert project.dataset().prepared_by()
+    assert project.dataset().preparation
 
 
 def test_a_memory_limit_is_a_positive_number_and_makes_no_model_stale(project):

@@ -44,9 +44,21 @@ def test_a_change_elsewhere_does_not_count(package):
 
 
 def test_a_recipe_that_declares_features_is_found_without_importing_it(package):
-    (package / "recipe.py").write_text("class R:\n    uses_features: ClassVar[bool] = True\n")
-    assert versions.declares("recpipe.recipe", "uses_features")
-    assert not versions.declares("recpipe.high", "uses_features")
+    (package / "recipe.py").write_text("class R:\n    uses_features: ClassVar[bool] = True\n\nclass None_:\n    pass\n")
+    (package / "heir.py").write_text(
+        "from recpipe.recipe import R\n\nclass Heir(R):\n    pass\n\n"
+        "class Without(Heir):\n    uses_features: ClassVar[bool] = False\n"
+    )
+    assert versions.declares("recpipe.recipe", "R", "uses_features")
+    assert not versions.declares("recpipe.recipe", "None_", "uses_features")
+    assert versions.declares("recpipe.heir", "Heir", "uses_features")
+    assert not versions.declares("recpipe.heir", "Without", "uses_features")
+
+
+@pytest.mark.parametrize("name", sorted(recipe_modules()))
+def test_the_line_knows_which_recipes_look_at_side_data(name):
+    told = versions.declares(recipe_modules()[name], class_name(name), "uses_features")
+    assert told == recipe_class(name).uses_features
 
 
 @pytest.mark.parametrize("name", sorted(recipe_modules()))
@@ -78,7 +90,7 @@ def test_what_the_cache_tells_is_what_the_sources_say(settled):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(versions, "_parsed", lambda path: pytest.fail(f"{path} was parsed again"))
         assert (versions.code_version("recpipe.high"), versions.defaults("recpipe.high", "High")) == read
-        assert versions.declares("recpipe.high", "on") and versions.closure(["recpipe.high"]) >= {"recpipe.low"}
+        assert versions.declares("recpipe.high", "High", "on") and versions.closure(["recpipe.high"]) >= {"recpipe.low"}
 
 
 def test_a_changed_file_is_read_again_whatever_the_cache_holds(settled):

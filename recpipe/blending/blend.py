@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -64,6 +64,18 @@ class Blend:
         members = dict.fromkeys([*self.weights, *above])
         return {each: (1 - share) * self.weights.get(each, 0.0) + share * above.get(each, 0.0) for each in members}
 
+    def limited_to(self, members: Collection[str]) -> Blend:
+        """The same with these members alone, whose weights grow in proportion. Raises ValueError where none is used."""
+        lost = [member for member in self.used if member not in members]
+        if not lost:
+            return self
+        if len(lost) == len(self.used):
+            raise ValueError(f"blend: none of {', '.join(lost)} can be used, and nobody else has a weight")
+        weights = _without(self.weights, lost)
+        above = None if self.switch is None else _without(self.switch.weights, lost)
+        switch = replace(self.switch, weights=above or weights) if self.switch else None
+        return replace(self, weights=weights or above or {}, switch=switch)
+
     def groups(self, histories: Histories) -> list[tuple[Rows, Weights]]:
         """The rows of these users that share weights, with those; every row once."""
         if self.switch is None or not self.kept:
@@ -84,6 +96,12 @@ class Blend:
         path = tuple((member, score) for member, score in stored["path"])
         switch = Switch(**stored["switch"]) if stored.get("switch") else None
         return cls(**stored | {"difference": Difference(**stored["difference"]), "path": path, "switch": switch})
+
+
+def _without(weights: Weights, lost: Collection[str]) -> dict[str, float]:
+    """The weights of the others, adding up to 1; none where all are lost."""
+    left = {member: weight for member, weight in weights.items() if member not in lost}
+    return {member: weight / sum(left.values()) for member, weight in left.items()}
 
 
 def blend(lists: Mapping[str, Ranking], chosen: Blend, histories: Histories, k: int) -> Ranking:

@@ -18,7 +18,8 @@ from recpipe.blending.settings import EnsembleSettings
 from recpipe.blending.switching import Switch, activity
 from recpipe.data.parts import HeldOut
 from recpipe.evaluation.comparison import Difference, paired_differences
-from recpipe.evaluation.metrics import METRICS, Targets, Values, parse_metric
+from recpipe.evaluation.metrics import METRICS, Targets, Values
+from recpipe.evaluation.naming import parse_metric
 from recpipe.evaluation.ranking import Ranking
 
 FEWEST = 50

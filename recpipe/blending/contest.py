@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from recpipe.blending.candidates import Candidates
 from recpipe.data.interactions import FloatArray
-from recpipe.evaluation.metrics import METRICS, Targets, Values, parse_metric
+from recpipe.evaluation.metrics import METRICS, Targets, Values
+from recpipe.evaluation.naming import parse_metric
 from recpipe.evaluation.ranking import NO_FILM
 
 STEPS = 20

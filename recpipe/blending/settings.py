@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from recpipe.evaluation.metrics import parse_metric
+from recpipe.evaluation.naming import parse_metric
 
 
 class EnsembleSettings(BaseModel):

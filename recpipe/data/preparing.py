@@ -11,26 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
-from pydantic import BaseModel, ConfigDict, Field
 
 from recpipe.data.ids import Ids
 from recpipe.data.interactions import Interactions, LongArray, order_by
+from recpipe.data.preparation import Preparation
 
 EVENTS = "events.parquet"
 COUNTS = "counts.json"
-
-
-class Preparation(BaseModel):
-    """What is kept of the ratings. The steps follow each other in the order of the fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_rating: float | None = Field(
-        None, description="an event counts as watching from this rating on; none keeps all"
-    )
-    repeats: Literal["keep", "latest", "first"] = Field("keep", description="of several events of a user and a film")
-    min_user_events: int = Field(1, ge=1, description="users with fewer events go, until nothing changes")
-    min_item_events: int = Field(1, ge=1, description="films with fewer events go, until nothing changes")
 
 
 @dataclass(frozen=True, eq=False)

@@ -58,7 +58,7 @@ def build_line(project: Project, models: Sequence[str], split: str, out: Console
         for note in project.store.need("ensemble_submission").notes:
             out.print(escape(note), highlight=False, soft_wrap=True)
         place_file(project)
-        out.print(f"[bold green]submission:[/bold green] {project.submission_file}", soft_wrap=True)
+        out.print(f"[bold green]submission:[/bold green] {escape(str(project.submission_file))}", soft_wrap=True)
     return not built.failed
 
 
@@ -201,7 +201,7 @@ class _Shown:
             case "current":
                 self.built.current.append(news["node"])
             case "waiting":
-                self.out.print(news["what"])
+                self.out.print(escape(news["what"]), soft_wrap=True)
 
     def _show_epoch(self, news: dict[str, Any]) -> None:
         """On the moving line; where there is none, in a log file, as a line of its own now and then."""
@@ -216,7 +216,7 @@ class _Shown:
         self.out.print(f"{word} {escape(str(node))}  [dim]{escape(rest)}[/dim]", highlight=False)
 
     def _took(self, node: Node) -> float:
-        seconds = time.monotonic() - self._started.pop(node)
+        seconds = time.monotonic() - self._started.pop(node, time.monotonic())
         self._bar.update(self._task, description=self._under_way())
         return seconds
 

@@ -55,14 +55,15 @@ class Making:
     """One artifact in the making: what goes into it is fixed at the start, so a change meanwhile leaves it stale."""
 
     def __init__(self, context: dg.AssetExecutionContext, asset: str | None = None) -> None:
-        if HOST not in context.run.tags:  # asked for from the interface or with `dagster asset`
+        if context.run.tags.get(HOST) != gethostname():  # asked for from the interface or with `dagster asset`
             context.instance.add_run_tags(context.run.run_id, {HOST: gethostname()})
         self.project = Project.here()
         self.lineage = Lineage(self.project)
         name = asset or context.asset_key.to_user_string()
         self.node = Node(name, context.partition_key if context.has_partition_key else None)
         self._inputs: Versions = self.lineage.versions(self.node)
-        begin_attempt(self.lineage, self.node)
+        if context.retry_number == 0:  # what is tried again within a run is one attempt
+            begin_attempt(self.lineage, self.node)
 
     def checkpoints(self) -> Path:
         """Where this model's training keeps what must survive a kill: other inputs, another folder."""

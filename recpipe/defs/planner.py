@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from socket import gethostname
+from time import sleep
 from typing import Any, Protocol
 
 import dagster as dg
@@ -25,7 +26,11 @@ from recpipe.progress import tell
 from recpipe.retention import remove, waste
 from recpipe.settings import Project
 from recpipe.space import advised
-from recpipe.upkeep import OPTIONAL, SOFT, SUBMISSION
+from recpipe.upkeep import OF_MODELS, OPTIONAL, SOFT, SUBMISSION
+from recpipe.yaml_files import SettingsError
+
+PAUSE = 1.0
+"""Seconds between two looks for somebody who is free."""
 
 OUT_OF_DATE = frozenset({Standing.MISSING, Standing.STALE})
 
@@ -169,6 +174,7 @@ class _Walk:
         self.wanted = wanted
         self.built = Built()
         self._under_way: set[Node] = set()
+        self._told_of_hands = False
 
     def to(self, goals: Sequence[Node], leave: Node | None = None) -> Built:
         """Make the goals and what they need; not `leave`, of which only the needs are wanted."""
@@ -177,10 +183,12 @@ class _Walk:
             members_known = self._settled(ENSEMBLE)
             for node in waiting:
                 if node not in self._under_way and all(self._settled(need) for need in line[node]):
-                    self._visit(node, waiting)
+                    self._visited(node, waiting)
             if self.hands.busy:
                 for node, error in self._finished():
                     self._end(node, error)
+            elif not any(map(self._settled, waiting)):  # nobody can take what is to be made
+                self._wait_for_hands()
             if self._settled(ENSEMBLE) != members_known:
                 line = self._line(goals)
         return self.built
@@ -212,7 +220,7 @@ class _Walk:
         for goal in goals:
             early = goal == SUBMISSION and not self._settled(ENSEMBLE)
             for node in self.lineage.line_to(ENSEMBLE if early else goal):
-                line.setdefault(node, set(self.lineage.needs(node)))
+                line.setdefault(node, set(self.lineage.needs_if_readable(node)))
         for node, needs in line.items():
             if node.asset == "leaderboard":
                 needs |= {each for each in line if each.asset == "evaluation_report" and _split(each) == node.partition}
@@ -221,6 +229,18 @@ class _Walk:
     def _settled(self, node: Node) -> bool:
         done = self.built
         return node in done.ran or node in done.current or node in done.failed or node in done.left_out
+
+    def _visited(self, node: Node, waiting: Sequence[Node]) -> None:
+        try:
+            self._visit(node, waiting)
+        except SettingsError as error:  # of one model, say: what does not need it goes on
+            self._end(node, str(error))
+
+    def _wait_for_hands(self) -> None:
+        if not self._told_of_hands:
+            tell(event="waiting", what="nobody is free to carry out a step: waiting for a worker")
+        self._told_of_hands = True
+        sleep(PAUSE)
 
     def _visit(self, node: Node, waiting: Sequence[Node]) -> None:
         done = self.built
@@ -259,7 +279,7 @@ def _split(node: Node) -> str:
 
 def _has_a_member(node: Node, broken: list[Node], lineage: Lineage) -> bool:
     """Whether a model is left that did not fail, or whose last good version stands; nothing else may have failed."""
-    models = [need for need in lineage.upstream(node) if need.asset in {"trained_model", "evaluation_report"}]
+    models = [need for need in lineage.upstream(node) if need.asset in OF_MODELS]
     others_broken = [need for need in broken if need not in models]
     record = lineage.project.store.record
     return not others_broken and any(model not in broken or record(model.asset, model.partition) for model in models)
@@ -363,9 +383,7 @@ def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
     that last told something of the execution: only engine and step events come from it, since a run is planned by
     whoever asked for it. One that has told nothing yet is given time where it is not the planner's.
     """
-    import psutil
-
-    if TASK in run.tags:
+    if TASK in run.tags and not run.parent_run_id:
         return False  # the builder's lock is held: a task that an earlier build left on a worker is nobody's
     told = None if run.parent_run_id else run.tags.get(PROCESS_TAG)
     if told is not None:
@@ -377,4 +395,13 @@ def _alive(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
         for event in (entry.dagster_event for entry in instance.all_logs(run.run_id))
         if event is not None and event.pid and (event.is_engine_event or event.is_step_event)
     ]
-    return not pids or psutil.pid_exists(int(pids[-1]))
+    return not pids or _there(int(pids[-1]))
+
+
+def _there(pid: int) -> bool:
+    import psutil
+
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

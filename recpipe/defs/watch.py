@@ -9,9 +9,10 @@ from typing import Any
 
 import dagster as dg
 
-from recpipe.lineage import Lineage, Standing
+from recpipe.lineage import Lineage, Node, Standing
 from recpipe.settings import Project
 from recpipe.upkeep import SUBMISSION
+from recpipe.yaml_files import SettingsError
 
 WEBHOOK = "RECPIPE_WEBHOOK"
 TIMEOUT = 10
@@ -20,14 +21,14 @@ TIMEOUT = 10
 
 @dg.asset_check(asset="ensemble_submission", description="The submission is current, or was made a short while ago.")
 def fresh() -> dg.AssetCheckResult:
-    """Passes where nothing that goes into the submission has changed since, or not for long."""
+    """Passes where nothing that goes into the submission has changed since, or where it was made a short while ago."""
     project = Project.here()
     limit = project.automation().freshest_within
     record = project.store.record(SUBMISSION.asset)
     if record is None:
         return dg.AssetCheckResult(passed=False, description="there is no submission yet")
     lineage = Lineage(project)
-    behind = [str(node) for node in lineage.line_to(SUBMISSION) if lineage.state(node).standing is not Standing.CURRENT]
+    behind = [str(node) for node in lineage.line_to(SUBMISSION) if not _is_current(lineage, node)]
     hours = (datetime.now(UTC) - datetime.fromisoformat(record.written_at)).total_seconds() / 3600
     return dg.AssetCheckResult(
         passed=not behind or hours <= limit,
@@ -35,6 +36,13 @@ def fresh() -> dg.AssetCheckResult:
         description=f"made {hours:.1f} hours ago" + (f"; not current: {', '.join(behind[:5])}" if behind else ""),
         metadata={"hours": hours, "limit": limit, "not current": behind},
     )
+
+
+def _is_current(lineage: Lineage, node: Node) -> bool:
+    try:
+        return lineage.state(node).standing is Standing.CURRENT
+    except SettingsError:  # what cannot be made from these settings is not current
+        return False
 
 
 freshness = dg.define_asset_job(

@@ -16,14 +16,13 @@ from recpipe.evaluation.metrics import (
     Targets,
     Values,
     over_lists,
-    parse_metric,
     per_user,
     times_listed,
 )
+from recpipe.evaluation.naming import CUT_OFFS, parse_metric
 from recpipe.evaluation.ranking import ROWS_A_CALL, Masker, rank
 from recpipe.recipe import Scorer
 
-CUT_OFFS = (5, 10, 20)
 USERS_AT_ONCE = 64 * ROWS_A_CALL
 """Users that are ranked and measured at once: memory beyond the figures that are returned does not grow with users."""
 HEAD = 0.2

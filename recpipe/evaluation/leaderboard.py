@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from recpipe.evaluation.comparison import Difference, Interval, holm, paired_differences
-from recpipe.evaluation.metrics import METRICS, parse_metric
+from recpipe.evaluation.metrics import METRICS
+from recpipe.evaluation.naming import parse_metric
 from recpipe.storage import VIEWS
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ targets, at least one. All return float64 [users]. k is the cut-off: the number 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -104,18 +103,6 @@ def per_user(hits: Hits, n_targets: LongArray, cut_offs: Iterable[int]) -> dict[
             raise ValueError(f"cut-off {k}: the lists are {hits.shape[1]} films long")
         values |= {f"{name}@{k}": metric(hits[:, :k], n_targets) for name, metric in METRICS.items()}
     return values
-
-
-def parse_metric(metric: str) -> tuple[str, int]:
-    """`"ndcg@10"` to `("ndcg", 10)`; ValueError names the nearest valid metric."""
-    name, at, k = metric.partition("@")
-    if name not in METRICS:
-        near = difflib.get_close_matches(name, METRICS, n=1)
-        hint = f"did you mean {near[0]}@10?" if near else f"known are {', '.join(METRICS)}, each with @ and a cut-off"
-        raise ValueError(f"metric {metric!r} is not known; {hint}")
-    if not (at and k.isdecimal() and int(k)):
-        raise ValueError(f"metric {metric!r} wants a cut-off: {name}@10")
-    return name, int(k)
 
 
 def times_listed(items: IntArray, n_items: int) -> LongArray:

@@ -11,7 +11,8 @@ import numpy as np
 
 from recpipe.evaluation.comparison import Difference, paired_differences
 from recpipe.evaluation.evaluate import evaluate
-from recpipe.evaluation.metrics import Values, parse_metric
+from recpipe.evaluation.metrics import Values
+from recpipe.evaluation.naming import parse_metric
 from recpipe.progress import tell
 from recpipe.search.trials import Circumstances, OutOfTime, Question, fitted
 

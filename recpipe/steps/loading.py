@@ -27,7 +27,7 @@ def parts_of(project: Project, split: str, source: str = "") -> Parts:
     if not source and project.store.record("interactions"):
         return strategy.split(project.store.read("interactions").interactions)
     tables = _delivery(project, source)
-    return strategy.split(prepare(tables.ratings, project.dataset().prepared_by()).interactions)
+    return strategy.split(prepare(tables.ratings, project.dataset().preparation).interactions)
 
 
 def _delivery(project: Project, source: str) -> RawTables:

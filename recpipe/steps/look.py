@@ -20,7 +20,8 @@ from recpipe.lineage import Lineage, Node, Standing
 from recpipe.progress import tell
 from recpipe.recipe import Scorer
 from recpipe.settings import Project
-from recpipe.steps.ensemble import film_features, stale_members, year_masker
+from recpipe.steps.ensemble import film_features, year_masker
+from recpipe.steps.members import ids_of, scorer_on, stale_members
 from recpipe.yaml_files import SettingsError
 
 ENSEMBLE = "ensemble"
@@ -47,8 +48,11 @@ class Wanted:
 
 
 def look(project: Project, wanted: Wanted) -> str:
-    """The page, as HTML. Raises `SettingsError` for unknown users and models, `Missing` for what is not made."""
-    return html(looked(project, wanted), film_features(project))
+    """The page, as HTML. Raises `SettingsError` for unknown users and models, `Missing` for what is not made, and
+    `Outdated` for what was made from an earlier version of the split.
+    """
+    split = wanted.split or project.ensemble_split()
+    return html(looked(project, wanted), film_features(project, split))
 
 
 def looked(project: Project, wanted: Wanted) -> Looked:
@@ -57,7 +61,7 @@ def looked(project: Project, wanted: Wanted) -> Looked:
     split = wanted.split or project.ensemble_split()
     parts: Parts = store.read("split", split)
     held_out = parts.test if wanted.part == "test" else parts.valid
-    ids: Ids = store.read("interactions").ids
+    ids = ids_of(project, split)
     rows = _rows(ids, held_out, wanted)
     histories, targets = _known_and_hidden(parts, held_out, rows)
     models = list(wanted.models) or _standing(project, split)
@@ -123,7 +127,7 @@ def _listed(project: Project, model: str, split: str, histories: Histories, k: i
     if model == ENSEMBLE:
         return _blended(project, split, histories, k)
     project.model_settings(model)  # an unknown name is an error that names the nearest
-    scorer: Scorer = project.store.read("trained_model", f"{model}|{split}").scorer
+    scorer = scorer_on(project, model, split)
     served = _served([scorer], histories)
     ranking = rank(scorer, histories.rows(served), k)
     told = [
@@ -139,9 +143,9 @@ def _blended(project: Project, split: str, histories: Histories, k: int) -> List
         raise SettingsError(f"--models: {ENSEMBLE} is chosen on the split {project.ensemble_split()}; look at it there")
     settings, store = project.ensemble(), project.store
     chosen: Blend = store.read("ensemble")
-    scorers = {member: store.read("trained_model", f"{member}|{split}").scorer for member in chosen.used}
+    scorers = {member: scorer_on(project, member, split) for member in chosen.used}
     served = _served(list(scorers.values()), histories)
-    asked, masker = histories.rows(served), year_masker(project, settings)
+    asked, masker = histories.rows(served), year_masker(project, settings, split)
     most = max(k, settings.candidates)
     lists = {member: rank(scorer, asked, most, masker=masker) for member, scorer in scorers.items()}
     ranking = blend(lists, chosen, asked, k)

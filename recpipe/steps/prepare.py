@@ -19,7 +19,7 @@ RATING_COLUMNS = ["user", "item", "rating", "time"]
 
 def prepare_interactions(project: Project) -> Prepared:
     """The accepted ratings after thresholds and k-core, over consecutive row numbers."""
-    return prepare(accepted_ratings(project), project.dataset().prepared_by())
+    return prepare(accepted_ratings(project), project.dataset().preparation)
 
 
 def validated(project: Project) -> Outcome:

@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from recpipe.evaluation.metrics import parse_metric
+from recpipe.evaluation.naming import parse_metric
 from recpipe.lineage import Lineage, model_node
 from recpipe.progress import tell
 from recpipe.search.pages import changes
@@ -79,7 +79,7 @@ class Searching:
         parts = self.project.store.read("split", self.asked.split)
         if not len(parts.valid):
             raise ValueError(f"the split {self.asked.split!r} has no validation part to search by; take another split")
-        data = training_set(self.project, self.space.recipe, parts)
+        data = training_set(self.project, self.space.recipe, parts, self.asked.split)
         seeds = tuple(range(self.seed, self.seed + self.settings.seeds))
         return Question(self.space, data, parts.valid, self.metric, seeds)
 

@@ -13,7 +13,8 @@ from recpipe.claims import TooLarge
 from recpipe.data.parts import HeldOut, Parts
 from recpipe.data.preparing import Prepared
 from recpipe.evaluation.evaluate import evaluate
-from recpipe.evaluation.metrics import Values, parse_metric
+from recpipe.evaluation.metrics import Values
+from recpipe.evaluation.naming import parse_metric
 from recpipe.lineage import Lineage, Node
 from recpipe.progress import tell
 from recpipe.recipe import Recipe

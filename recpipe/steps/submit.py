@@ -14,7 +14,8 @@ from recpipe.data.parts import Parts
 from recpipe.evaluation.ranking import Ranking, rank
 from recpipe.lineage import FULL
 from recpipe.settings import Project
-from recpipe.steps.ensemble import stale_members, year_masker
+from recpipe.steps.ensemble import year_masker
+from recpipe.steps.members import ids_of, scorers_on, stale_members
 from recpipe.storage import file_digest, replace_text
 
 if TYPE_CHECKING:
@@ -32,14 +33,17 @@ class Submitted:
 
 
 def submission(project: Project) -> Submitted:
-    """Lists of `k` films for every user with any history. Gaps that the release-year filter leaves are filled."""
+    """Lists of `k` films for every user with any history. Gaps that the release-year filter leaves are filled.
+
+    A member that was not refitted on all the data as they are now is left out; the others have its weight.
+    """
     store, settings = project.store, project.ensemble()
-    chosen: Blend = store.read("ensemble")
+    decided: Blend = store.read("ensemble")
     parts: Parts = store.read("split", FULL)
-    ids = store.read("interactions").ids
-    scorers = {member: store.read("trained_model", f"{member}|{FULL}").scorer for member in chosen.used}
-    histories = parts.everyone
-    masker = year_masker(project, settings)
+    ids = ids_of(project, FULL)
+    scorers, notes = scorers_on(project, decided.used, FULL)
+    chosen, histories = decided.limited_to(scorers), parts.everyone
+    masker = year_masker(project, settings, FULL)
     lists = {m: rank(scorer, histories, settings.candidates, masker=masker) for m, scorer in scorers.items()}
     ranking = blend(lists, chosen, histories, settings.k)
     if masker is not None:
@@ -57,14 +61,14 @@ def submission(project: Project) -> Submitted:
         **_spread(ranking),
     }
     stale = [note for split in (settings.split, FULL) for note in stale_members(project, chosen.used, split)]
-    return Submitted(made, chosen, figures, (chosen.verdict, *stale))
+    return Submitted(made, chosen, figures, (chosen.verdict, *notes, *stale))
 
 
 def validated(project: Project, made: Submission) -> Outcome:
     """The submission suite against everything that is known of users and films."""
     from recpipe.validation.submission import validate_submission
 
-    ids = project.store.read("interactions").ids
+    ids = ids_of(project, FULL)
     histories = project.store.read("split", FULL).everyone
     users, films = np.array(ids.raw_users(histories.users)), np.array(ids.items)
     return validate_submission(made.table(), project.ensemble().k, users, films, histories.matrix())

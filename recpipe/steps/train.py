@@ -132,12 +132,15 @@ def train(
     return TrainedModel(recipe, scorer, journal, settings.seed, figures, tuple(warnings))
 
 
-def training_set(project: Project, recipe: Recipe, parts: Parts) -> TrainingSet:
-    """The training part, with side data where the recipe looks at it and the dataset's settings hand it out."""
+def training_set(project: Project, recipe: Recipe, parts: Parts, split: str = "") -> TrainingSet:
+    """The training part, with side data where the recipe looks at it and the dataset's settings hand it out.
+
+    parts: as the split stands, or made from the interactions of now where none is named.
+    """
     from recpipe.steps.ensemble import film_features
 
     wanted = recipe.uses_features and project.dataset().features
-    return TrainingSet(parts.train, film_features(project) if wanted else None)
+    return TrainingSet(parts.train, film_features(project, split) if wanted else None)
 
 
 def refit_epochs(lineage: Lineage, model: str, split: str, recipe: Recipe) -> int | None:

@@ -20,7 +20,8 @@ from recpipe.evaluation.comparison import (
     resampled_sums,
     sign_flip_p,
 )
-from recpipe.evaluation.metrics import METRICS, Targets, Values, parse_metric
+from recpipe.evaluation.metrics import METRICS, Targets, Values
+from recpipe.evaluation.naming import parse_metric
 from recpipe.studies.groups import ALL, film_groups, user_groups
 from recpipe.studies.pairs import ALPHA
 

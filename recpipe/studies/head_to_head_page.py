@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recpipe.evaluation import pages, plots
-from recpipe.evaluation.metrics import parse_metric
+from recpipe.evaluation.naming import parse_metric
 from recpipe.studies import pictures
 from recpipe.studies.groups import RECENT_YEARS
 from recpipe.studies.head_to_head import Example, HeadToHead

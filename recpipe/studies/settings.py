@@ -6,7 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from recpipe.evaluation.metrics import parse_metric
+from recpipe.evaluation.naming import parse_metric
 
 CHEAP = ("popularity", "item_knn", "user_knn", "rp3beta", "ease", "ease_recent", "slim_elastic", "ials", "ncepl_rec",
          "markov_chain", "markov_fading")  # fmt: skip

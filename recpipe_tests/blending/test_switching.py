@@ -51,6 +51,22 @@ def test_users_of_two_kinds_get_the_member_that_knows_them():
         np.testing.assert_array_equal(made.items[users], blend(lists, alike, held_out.histories, 10).items[users])
 
 
+def test_without_a_member_the_others_have_its_weight():
+    lists, held_out, _ = world(apart=True)
+    chosen = choose(lists, held_out, settings())
+    three = {"long": 0.2, "short": 0.3, "other": 0.5}
+    assert chosen.limited_to(["short", "long", "more"]) is chosen
+    plain = replace(chosen, weights=three, switch=None).limited_to(["long", "short"])
+    assert plain.used == pytest.approx({"long": 0.4, "short": 0.6})
+    assert chosen.switch is not None
+    above = replace(chosen.switch, weights={"long": 1.0})
+    one = replace(chosen, kept=True, weights=three, switch=above).limited_to(["short"])
+    assert one.used == pytest.approx({"short": 1.0})
+    assert [dict(weights) for _, weights in one.groups(held_out.histories)] == [{"short": 1.0}] * 2
+    with pytest.raises(ValueError, match="none of long, short"):
+        replace(chosen, weights={"long": 0.5, "short": 0.5}, switch=None).limited_to(["other"])
+
+
 def test_where_users_are_alike_there_is_one_set_of_weights():
     lists, held_out, _ = world(apart=False)
     chosen = choose(lists, held_out, settings())

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from recpipe.data.preparing import Preparation, Prepared, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import Prepared, prepare
 from recpipe.storage import content_digest
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from recpipe.data.interactions import Interactions
-from recpipe.data.preparing import Preparation, Prepared, prepare
+from recpipe.data.preparation import Preparation
+from recpipe.data.preparing import Prepared, prepare
 from recpipe.data.readers import RawTables, read, recognise
 from recpipe.data.sample import write_sample
 from recpipe.data.sample_viewing import OPENING, _evenings, longest

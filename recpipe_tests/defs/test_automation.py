@@ -1,6 +1,7 @@
 """What a change reruns by itself: ticks of Dagster's own evaluation, each followed by the runs that it asks for."""
 
 import shutil
+from dataclasses import replace
 
 import dagster as dg
 import pytest
@@ -150,6 +151,17 @@ def test_what_keeps_failing_is_given_up_and_the_rest_goes_on(built, settle):
     assert f"failed {ATTEMPTS} times" in due(built).left[mf]
     change(built.conf / "models" / "mf.yaml", epochs=1)
     assert settle(built)[0] == "trained_model[mf|holdout]"
+
+
+def test_a_submission_waits_for_a_split_that_keeps_failing(built, settle):
+    """Lists go on without a model, not without what all of them stand on."""
+    lineage, full = Lineage(built), Node("split", "full")
+    built.store.publish(replace(built.store.need("split", "full"), made_from={}))
+    for _ in range(ATTEMPTS):
+        begin_attempt(lineage, full)
+    change(built.conf / "ensemble.yaml", candidates=25)
+    assert settle(built) == ["ensemble"]
+    assert due(built).left[Node("ensemble_submission")] == "waits for split[full]"
 
 
 def test_a_yaml_that_cannot_be_read_leaves_its_model_and_stops_no_other(built, settle):

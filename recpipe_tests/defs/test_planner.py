@@ -7,7 +7,9 @@ from dataclasses import replace
 import dagster as dg
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from recpipe.cli import app
 from recpipe.instance import dagster_home
 from recpipe.lineage import Lineage, Node, Standing, model_node
 from recpipe.progress import listening
@@ -271,9 +273,64 @@ def test_a_run_of_another_machine_is_never_taken_for_dead(project, planner, inst
     run = instance.get_runs()[0]
     assert planner._alive(instance, run)  # a build's run tells its process
     run = run.with_tags({key: value for key, value in run.tags.items() if key != planner.PROCESS_TAG})
-    monkeypatch.setattr(psutil, "pid_exists", lambda pid: False)
+    assert planner._alive(instance, run)
+
+    def gone(pid):
+        raise psutil.NoSuchProcess(pid)
+
+    monkeypatch.setattr(psutil, "Process", gone)
     assert not planner._alive(instance, run)
     assert planner._alive(instance, run.with_tags(run.tags | {planner.HOST: "elsewhere"}))
+
+
+def test_a_workers_run_that_is_repeated_from_the_interface_lives_as_long_as_its_process(project, planner, instance):
+    assert planner.run_step(Node("raw_items"), instance, {planner.TASK: "raw_items-1"}) is None
+    run = instance.get_runs()[0]
+    assert not planner._alive(instance, run)  # of an earlier build
+    assert planner._alive(instance, run._replace(parent_run_id=run.run_id))  # its tags are copied
+
+
+def test_a_model_whose_settings_cannot_be_used_fails_alone(built, planner, instance):
+    (built.conf / "models" / "mf.yaml").write_text("recipe: mff\n")
+    path = built.conf / "models" / "ease.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | {"regularization": 40.0}))
+    board = Node("leaderboard", "holdout")
+    before = built.store.need(board.asset, board.partition)
+    done = planner.build(built, [board, SUBMISSION], instance)
+    mf = model_node("mf", "holdout")
+    assert list(done.failed) == [mf] and "no recipe is called 'mff'; did you mean 'mf'" in done.failed[mf]
+    assert model_node("ease", "holdout") in done.ran and SUBMISSION in done.ran
+    assert built.store.need(board.asset, board.partition).content != before.content
+    notes = built.store.need("ensemble").notes
+    assert (
+        sum("trained_model[mf|holdout] has unusable settings now and was used as it is" in note for note in notes) == 1
+    )
+
+
+def test_the_line_is_shown_where_settings_cannot_be_used_or_are_gone(built, planner):
+    ensemble = built.store.need("ensemble")
+    built.store.publish(replace(ensemble, figures=ensemble.figures | {"used": {"ease": 0.5, "mf": 0.5}}))
+    path = built.conf / "models" / "mf.yaml"
+    path.write_text("recipe: mff\n")
+    told = CliRunner().invoke(app, ["status"])
+    assert told.exit_code == 0 and "no recipe is called 'mff'" in " ".join(told.output.split()), told.output
+    path.unlink()
+    told = CliRunner().invoke(app, ["status"])
+    assert told.exit_code == 0 and "mff" not in told.output, told.output
+    assert model_node("mf", "full") not in Lineage(built).line_to(SUBMISSION)
+
+
+def test_where_nobody_is_free_a_build_waits_and_says_so_once(built, planner, instance, monkeypatch):
+    shutil.rmtree(built.store.root / "leaderboard")
+    hands, slept, news = TwoHands(planner, instance), [], []
+    monkeypatch.setattr(planner, "sleep", slept.append)
+    monkeypatch.setattr(hands, "free_for", lambda node: len(slept) >= 3)
+    with listening(news.append):
+        planner.build(built, [Node("leaderboard", "holdout")], instance, hands=hands)
+    assert slept == [1.0, 1.0, 1.0]
+    assert [one["what"] for one in news if one["event"] == "waiting"] == [
+        "nobody is free to carry out a step: waiting for a worker"
+    ]
 
 
 def test_a_database_that_is_gone_is_told_in_one_sentence_without_its_address(project, planner, monkeypatch):

@@ -1,12 +1,17 @@
 """What may pass is tried again, twice at most; what lasts fails at the first attempt, with the same message as ever."""
 
+import io
+
 import dagster as dg
 import pytest
+from rich.console import Console
 
-from recpipe.lineage import model_node
+from recpipe.defs.building import _Shown
+from recpipe.lineage import Lineage, model_node
 from recpipe.models.linear.ease import Ease
 from recpipe.progress import listening
 from recpipe.storage import Store
+from recpipe.upkeep import attempts
 from recpipe.yaml_files import SettingsError
 
 EASE = model_node("ease", "holdout")
@@ -55,6 +60,22 @@ def test_an_error_of_the_disk_is_tried_again_and_told(built, planner, instance, 
     assert (fit.calls, retries(instance)) == (2, 1)
     waiting = [one["what"] for one in news if one["event"] == "waiting"]
     assert waiting == ["trained_model is tried again in 0.0 s: the disk was away"]
+
+
+def test_a_run_is_one_attempt_however_often_it_tries(built, planner, instance, at_once, monkeypatch):
+    monkeypatch.setattr(Ease, "fit", failing(Ease.fit, *[OSError("the disk was away")] * 3))
+    path = built.conf / "models" / "ease.yaml"
+    path.write_text(path.read_text().replace("20.0", "40.0"))
+    assert "the disk was away" in planner.run_step(EASE, instance)
+    assert retries(instance) == 2
+    assert attempts(Lineage(built), EASE) == 1
+
+
+def test_news_with_brackets_are_shown_as_they_are(built):
+    shown = io.StringIO()
+    with _Shown(built, Console(file=shown, width=200)) as bar:
+        bar.hear({"event": "waiting", "what": "trained_model[ease|holdout] is tried again: [/data/x] is away"})
+    assert "trained_model[ease|holdout] is tried again: [/data/x] is away" in shown.getvalue()
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from recpipe.evaluation import metrics
-from recpipe.evaluation.metrics import METRICS, Targets, gini, over_lists, parse_metric, per_user, times_listed
+from recpipe.evaluation.metrics import METRICS, Targets, gini, over_lists, per_user, times_listed
+from recpipe.evaluation.naming import NAMES, parse_metric
 from recpipe_tests.evaluation.scorers import watched
+
+
+def test_settings_know_the_metrics_by_name():
+    assert tuple(METRICS) == NAMES
+
 
 # Three users, lists of four: hits at places 1 and 3 of 2 targets; at place 2 of 6 targets; none of 1 target.
 HITS = np.array([[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]], dtype=bool)

@@ -75,7 +75,11 @@ def test_a_user_without_training_is_a_newcomer_whom_some_models_do_not_serve(bui
     part[parts.interactions.users == 0] = 5  # dropped
     dropped = type(parts)(parts.interactions, part, parts.reason, parts.reasons)
     record = built.store.need("split", "holdout")
-    built.store.write("split", "holdout", dropped, record.made_from, record.figures)
+    content = built.store.write("split", "holdout", dropped, record.made_from, record.figures).content
+    for model in ("ease", "mf"):  # as if they had been trained on it
+        trained = built.store.need("trained_model", f"{model}|holdout")
+        made_from = {**trained.made_from, "split[holdout]": content}
+        built.store.publish(type(trained)(**vars(trained) | {"made_from": made_from}))
     found = looked(built, Wanted(users=("7", "17")))
     assert found.histories.users[0] == NEWCOMER and found.histories.users[1] == 1
     assert found.lists["mf"].reasons[0] is None and found.lists["mf"].reasons[1] is not None

@@ -30,7 +30,7 @@ def trained_model(context: dg.AssetExecutionContext, split: Any) -> dg.Output[Re
     making = Making(context)
     model, split_name = model_and_split(context.partition_key)
     recipe = making.project.recipe(model)
-    data = training_set(making.project, recipe, split)
+    data = training_set(making.project, recipe, split, split_name)
     epochs = refit_epochs(making.lineage, model, split_name, recipe)
     settings = making.project.run()
     trackers = followed(recipe, model, split_name, settings, making.project.tracking)

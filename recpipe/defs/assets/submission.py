@@ -26,6 +26,7 @@ def _of_split(split: str) -> dg.AssetDep:
         "ensemble_settings",
         _of_members(Project.here().ensemble_split()),
         _of_split(Project.here().ensemble_split()),
+        *(["interactions", "item_features"] if Project.here().filters_by_year() else []),
     ],
     group_name="submission",
     kinds={"numpy"},
