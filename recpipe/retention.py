@@ -25,6 +25,10 @@ HELD = timedelta(hours=1)
 """So long may a reader hold what was superseded; left over is what a process of elsewhere did not touch for so long."""
 
 
+INSTANCES = ("dagster", "dagster-postgres")
+"""Of Dagster, in the home folder, as `recpipe.instance` names them; one elsewhere is left alone."""
+
+
 class Retention(BaseModel):
     """conf/retention.yaml: what stays of what is no longer current."""
 
@@ -155,7 +159,7 @@ def _checkpoints(project: Project, policy: Retention, now: datetime, ghosts: boo
 
 def _logs(project: Project, policy: Retention, now: datetime) -> Iterator[Waste]:
     """What steps printed, a folder a run. Runs and events stay: they are the history that people see."""
-    for run in _folders(project.home / "dagster" / "storage"):
+    for run in (run for home in INSTANCES for run in _folders(project.home / home / "storage")):
         last = _last_written(run, now)
         if now - last > timedelta(days=policy.log_days):
             yield Waste(f"log of run {run.name}", f"not written to since {_told(last)}", (run,))

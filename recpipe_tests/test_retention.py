@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from recpipe.instance import DRIVER, POSTGRES, dagster_home
 from recpipe.lineage import Lineage, Node, Standing
 from recpipe.lock import only_builder
 from recpipe.processes import this_process
@@ -217,8 +218,12 @@ def test_checkpoints_go_when_their_training_has_been_finished_or_they_are_old(pr
     assert going_on.exists()
 
 
-def test_old_logs_of_steps_go(project):
-    run = project.home / "dagster" / "storage" / "0c9d" / "compute_logs"
+@pytest.mark.parametrize("instance", ["dagster", "dagster-postgres"])
+def test_old_logs_of_steps_go(project, instance, monkeypatch):
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    monkeypatch.setattr("recpipe.instance._postgres_is_wanted", lambda: instance == "dagster-postgres")
+    monkeypatch.setenv(POSTGRES, f"{DRIVER}nobody@127.0.0.1/none")
+    run = dagster_home(project) / "storage" / "0c9d" / "compute_logs"
     run.mkdir(parents=True)
     (run / "step.out").write_text("said")
     assert waste(project, now(), ghosts=True) == []
