@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -28,8 +28,8 @@ class When(BaseModel):
 
 
 class Range(BaseModel):
-    """Numbers from `low` to `high`, whole ones where both are; `also` are values beside them: 0 of a logarithmic range,
-    or null, each tried as often as the range where nothing is known yet."""
+    """Numbers from `low` to `high`, whole ones where the setting takes no others; `also` are values beside them: 0 of a
+    logarithmic range, or null, each tried as often as the range where nothing is known yet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,8 +49,14 @@ class Range(BaseModel):
 
     @property
     def whole(self) -> bool:
-        """Whether only whole numbers are tried."""
+        """Whether only whole numbers are tried: where both ends are such, as they are once `typed`."""
         return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def typed(self, values: TypeAdapter[Any]) -> Range:
+        """The same as a setting of this type has them: 0 is 0.0 where it is a float. Raises ValidationError."""
+        as_setting = values.validate_python
+        ends = {"low": as_setting(self.low), "high": as_setting(self.high)}
+        return self.model_copy(update=ends | {"also": tuple(map(as_setting, self.also))})
 
     def contains(self, value: Any) -> bool:
         return value in self.also or (_is_number(value) and self.low <= value <= self.high)
@@ -88,6 +94,10 @@ class Choices(BaseModel):
 
     choices: tuple[Any, ...] = Field(min_length=2)
     when: When | None = None
+
+    def typed(self, values: TypeAdapter[Any]) -> Choices:
+        """The same as a setting of this type has them. Raises ValidationError."""
+        return self.model_copy(update={"choices": tuple(map(values.validate_python, self.choices))})
 
     def contains(self, value: Any) -> bool:
         return _text(value) in map(_text, self.choices)

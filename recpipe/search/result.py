@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import optuna
+from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from recpipe.search import pages
 from recpipe.search.dimensions import by_setting
@@ -160,5 +161,27 @@ def _importance(study: optuna.Study) -> dict[str, float]:
         return {}
     best = max(0.1, AMONG_THE_BEST / len(done))
     evaluator = PedAnovaImportanceEvaluator(target_quantile=best, evaluate_on_local=False)  # of the space as a whole
-    shares = get_param_importances(study, evaluator=evaluator)
+    shares = get_param_importances(_with_one_range(done), evaluator=evaluator)
     return {name: round(share, 6) for name, share in by_setting(shares).items()}
+
+
+def _with_one_range(done: list[FrozenTrial]) -> optuna.Study:
+    """The same trials, each number as if drawn from the widest of its ranges: other settings of now had another one,
+    and PED-ANOVA would look at the trials of each by themselves."""
+    widest: dict[str, BaseDistribution] = {}
+    for trial in done:
+        for name, distribution in trial.distributions.items():
+            widest[name] = _wider(widest.get(name, distribution), distribution)
+    study = optuna.create_study(direction="maximize")
+    for trial in done:
+        ranges = {name: widest[name] for name in trial.params}
+        study.add_trial(create_trial(params=trial.params, distributions=ranges, value=trial.value))
+    return study
+
+
+def _wider(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    if isinstance(one, FloatDistribution) and isinstance(other, FloatDistribution):
+        return FloatDistribution(min(one.low, other.low), max(one.high, other.high), one.log)
+    if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
+        return IntDistribution(min(one.low, other.low), max(one.high, other.high), one.log)
+    return one

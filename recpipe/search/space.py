@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from pydantic import TypeAdapter, ValidationError
+
 from recpipe.recipe import Recipe
 from recpipe.search.dimensions import Dimension, Params
 from recpipe.search.ranges import OF_RECIPE, RANGES
@@ -16,16 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Space:
-    """dimensions: by setting; those that depend on another come after it. recipe: the model as it is set now."""
+    """dimensions: by setting; those that depend on another come after it. recipe: the model as it is set now. given:
+    the dimensions before they were widened to hold its settings."""
 
     recipe: Recipe
     dimensions: Mapping[str, Dimension]
+    given: Mapping[str, Dimension]
 
     @classmethod
     def of(cls, recipe: Recipe, own: Mapping[str, Dimension | None] | None = None) -> Self:
         """The tables' space for a recipe, with a project's `own` dimensions on top; None leaves a setting as it is.
 
-        Raises ValueError where nothing is left to be searched, or `own` names what is no setting.
+        Raises ValueError where nothing is left to be searched, or `own` names what is no setting or no value of one.
         """
         found = tabled(recipe) | dict(own or {})
         fields = type(recipe).model_fields
@@ -35,7 +39,8 @@ class Space:
         if unknown:
             raise ValueError(f"{recipe.recipe_name()} has no setting {unknown[0]!r} to search or to depend on; it "
                              f"has: {', '.join(fields)}")  # fmt: skip
-        chosen = {name: dimension for name, dimension in found.items() if dimension is not None}
+        chosen = {name: _typed(fields[name].annotation, name, dimension)
+                  for name, dimension in found.items() if dimension is not None}  # fmt: skip
         if not chosen:
             raise ValueError(
                 f"{recipe.recipe_name()} has no setting to search: give one a range under `spaces` in conf/search.yaml "
@@ -43,7 +48,7 @@ class Space:
             )
         settings = recipe.model_dump()
         order = sorted(chosen, key=lambda name: (chosen[name].when is not None, list(fields).index(name)))
-        return cls(recipe, {name: chosen[name].holding(settings[name]) for name in order})
+        return cls(recipe, {name: chosen[name].holding(settings[name]) for name in order}, chosen)
 
     @property
     def shipped(self) -> dict[str, Any]:
@@ -78,8 +83,12 @@ class Space:
         return type(self.recipe)(**self.recipe.model_dump() | dict(settings))
 
     def told(self) -> dict[str, Any]:
-        """For a digest, and for people."""
-        return {name: dimension.model_dump(mode="json") for name, dimension in self.dimensions.items()}
+        """For a digest: ranges end where they were given, so that a study goes on with other settings of now. Lists
+        hold these, since Optuna takes no other list within a study."""
+        return {
+            name: dimension.model_dump(mode="json") | self.given[name].model_dump(mode="json", include={"low", "high"})
+            for name, dimension in self.dimensions.items()
+        }
 
     def _matters(self, name: str, settings: Mapping[str, Any]) -> bool:
         when = self.dimensions[name].when
@@ -91,3 +100,12 @@ def tabled(recipe: Recipe) -> dict[str, Dimension | None]:
     own = OF_RECIPE.get(recipe.recipe_name(), {})
     by_word = {name: RANGES[name] for name in type(recipe).model_fields if name in RANGES}
     return {**by_word, **own}
+
+
+def _typed(kind: Any, name: str, dimension: Dimension) -> Dimension:
+    """The dimension with values as a setting of this kind has them."""
+    try:
+        return dimension.typed(TypeAdapter(kind))
+    except ValidationError as error:
+        told = error.errors()[0]
+        raise ValueError(f"{name} is never {told['input']!r}, which is to be searched: {told['msg']}") from None

@@ -3,7 +3,9 @@
 import optuna
 import pytest
 
+from recpipe.models.autoencoders.multi_vae import MultiVae
 from recpipe.models.catalog import recipe_modules
+from recpipe.models.factors.mf import Mf
 from recpipe.models.linear.ease import Ease
 from recpipe.models.neighbours.item_knn import ItemKnn
 from recpipe.models.sequences.gru4rec import Gru4rec
@@ -12,6 +14,8 @@ from recpipe.search.ranges import AS_THEY_ARE, OF_RECIPE, RANGES
 from recpipe.search.space import Space, tabled
 from recpipe.vocabulary import VOCABULARY
 from recpipe_tests.settings_for_tests import model_names, recipe_of
+
+FINER = Range(low=0, high=3, also=(0,))
 
 
 def drawn(space, trials=40, seed=0):
@@ -56,6 +60,13 @@ def test_the_settings_of_now_are_tried_to_the_last_digit_and_widen_the_range(reg
     assert space.suggested(study.ask()) == {"regularization": regularization, "damping": 0.5, "half_life": None}
 
 
+def test_a_range_is_told_without_what_the_settings_of_now_add_and_a_list_with_it():
+    given = Space.of(Mf(weight_decay=1.0, embedding_size=64)).told()
+    assert Space.of(Mf(weight_decay=50.0, embedding_size=64)).told() == given
+    assert given["weight_decay"]["high"] == 10.0
+    assert Space.of(Mf(weight_decay=1.0, embedding_size=100)).told() != given  # Optuna takes one list a study
+
+
 def test_drawn_numbers_have_three_digits_and_values_beside_the_range_are_drawn_too():
     found = drawn(Space.of(Ease(regularization=250.0)))
     assert all(float(f"{settings['regularization']:.3g}") == settings["regularization"] for settings in found)
@@ -77,7 +88,23 @@ def test_a_project_may_change_add_and_take_away_dimensions():
     own = {"regularization": Range(low=1, high=9), "damping": None, "half_life": None}
     space = Space.of(Ease(regularization=5.0), own)
     assert set(space.dimensions) == {"regularization"}
-    assert {settings["regularization"] for settings in drawn(space)} <= set(range(1, 10))
+    assert all(1 <= settings["regularization"] <= 9 for settings in drawn(space))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.7, 3.0])
+def test_whole_numbers_are_decimals_where_the_setting_is_one(weight_decay):
+    space = Space.of(MultiVae(weight_decay=weight_decay), {"weight_decay": FINER, "dropout": Choices(choices=(0, 0.5))})
+    study = optuna.create_study()
+    study.enqueue_trial(space.params(space.shipped))
+    assert space.suggested(study.ask()) == space.shipped
+    assert space.shipped["weight_decay"] == weight_decay
+    found = {settings["weight_decay"] for settings in drawn(space)}
+    assert len(found - {0.0, 1.0, 2.0, 3.0}) > 5
+
+
+def test_decimals_are_whole_numbers_where_the_setting_is_one():
+    space = Space.of(ItemKnn(), {"neighbours": Range(low=10.0, high=20.0)})
+    assert {type(settings["neighbours"]) for settings in drawn(space)} == {int}
 
 
 def test_a_space_of_nothing_and_a_misspelt_setting_say_what_to_do():
@@ -88,6 +115,8 @@ def test_a_space_of_nothing_and_a_misspelt_setting_say_what_to_do():
         Space.of(Ease(), {"layers": Range(low=1, high=3)})
     with pytest.raises(ValueError, match=r"ease has no setting 'loss'"):
         Space.of(Ease(), {"damping": Range(low=0.0, high=1.0, when=When(setting="loss", among=("bpr",)))})
+    with pytest.raises(ValueError, match=r"neighbours is never 0.5, which is to be searched: .* integer"):
+        Space.of(ItemKnn(), {"neighbours": Range(low=0.5, high=20.0)})
     with pytest.raises(ValueError, match="are no range"):
         Range(low=0.0, high=1.0, log=True)
 

@@ -94,6 +94,19 @@ def test_what_is_better_is_written_with_its_story_and_then_is_what_stands(built)
         apply(built, later, force=True)
 
 
+def test_a_search_goes_on_where_the_settings_before_were_out_of_the_range(built):
+    path = built.conf / "models" / "ease.yaml"
+    path.write_text("recipe: ease\nregularization: 60000.0\nhalf_life: 0.5\n")
+    found = search(built, Asked("ease", "holdout", trials=10))
+    apply(built, found)
+    later = search(built, Asked("ease", "holdout", trials=11))
+    assert later.study == found.study
+    assert later.trials[:10] == found.trials
+    assert len(later.trials) == 11
+    assert all(trial.settings["regularization"] <= 5000.0 for trial in later.trials[10:])
+    assert set(later.importance) == set(found.importance) == {"damping", "half_life", "regularization"}
+
+
 def test_what_is_no_better_on_other_seeds_is_written_by_force_alone(built, monkeypatch):
     path = built.conf / "models" / "ease.yaml"
     path.write_text("recipe: ease\nregularization: 4000.0\nhalf_life: 0.5\n")
