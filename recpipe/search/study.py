@@ -6,7 +6,7 @@ trial carries its process instead, and one whose process is gone is known at onc
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,12 @@ from recpipe.search.sampling import SeededByTrial
 from recpipe.search.settings import SearchSettings
 
 PROCESS, AGAIN, SETTINGS, FIGURES, REASON = "process", "again", "settings", "figures", "reason"
-"""What a trial carries beside its parameters: who tries it, which lost one it repeats, its settings as a YAML has them,
-what was measured, why it failed. One that failed without a reason was lost: its process was killed, or time was up."""
+"""What a trial carries beside its parameters: who tries it, which other one it repeats, its settings as a YAML has
+them, what was measured, why it failed. One that failed without a reason was lost: its process was killed, or time was
+up."""
+
+HOPELESS = 3
+"""Trials that may fail at the start of a study before it is given up: then it is not the settings."""
 
 BUSY = 60.0
 """Seconds that a process waits for its turn at the SQLite file."""
@@ -102,14 +106,22 @@ def answering(*more: type[Exception]) -> Iterator[None]:
 
 
 def trials(study: optuna.Study) -> list[FrozenTrial]:
-    """All trials that count, in the order in which they began: not those that wait or were lost."""
-    return [trial for trial in study.get_trials(deepcopy=False)
-            if trial.state is not TrialState.WAITING and not _lost(trial)]  # fmt: skip
+    """All trials that count, in the order in which they began: not those that wait, were lost or are repeated."""
+    everything = study.get_trials(deepcopy=False)
+    repeated = _repeated(everything)
+    return [trial for trial in everything
+            if trial.state is not TrialState.WAITING and not _lost(trial) and trial.number not in repeated]  # fmt: skip
 
 
 def finished(study: optuna.Study) -> list[FrozenTrial]:
     """The trials that count and are not under way."""
     return [trial for trial in trials(study) if trial.state.is_finished()]
+
+
+def hopeless(study: optuna.Study) -> bool:
+    """Whether the trials have failed, every one."""
+    done = finished(study)
+    return len(done) >= HOPELESS and all(trial.state is TrialState.FAIL for trial in done)
 
 
 def begin(trial: optuna.Trial, settings: Mapping[str, Any]) -> None:
@@ -126,21 +138,31 @@ def lose_dead(study: optuna.Study) -> int:
     return len(dead)
 
 
-def repeat_lost(study: optuna.Study) -> None:
-    """Queue the settings of every lost trial that no other repeats yet."""
+def repeat_lost(study: optuna.Study, failed_too: bool = False) -> None:
+    """Queue the settings of every lost trial that no other repeats yet; of failed ones where these are wanted too."""
     everything = study.get_trials(deepcopy=False)
-    repeated = {trial.user_attrs.get(AGAIN) for trial in everything}
+    repeated = _repeated(everything)
     for trial in everything:
-        if _lost(trial) and trial.number not in repeated:
+        again = _lost(trial) or (failed_too and trial.state is TrialState.FAIL)
+        if again and trial.number not in repeated:
             known = {SETTINGS: trial.user_attrs[SETTINGS]} if SETTINGS in trial.user_attrs else {}
             study.enqueue_trial(trial.params, user_attrs={AGAIN: trial.number, **known})
 
 
 def queue_once(study: optuna.Study, params: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Queue settings that no trial has that counts, is under way or waits."""
-    known = [trial.user_attrs.get(SETTINGS) for trial in study.get_trials(deepcopy=False) if not _lost(trial)]
-    if settings not in known:
-        study.enqueue_trial(dict(params), user_attrs={SETTINGS: dict(settings)})
+    """Queue settings that no trial has that was measured to its end, is under way or waits. One of theirs that was
+    lost, failed or was pruned is so repeated."""
+    everything = study.get_trials(deepcopy=False)
+    theirs = [trial for trial in everything if trial.user_attrs.get(SETTINGS) == settings]
+    if any(trial.state not in (TrialState.FAIL, TrialState.PRUNED) for trial in theirs):
+        return
+    again = {AGAIN: theirs[-1].number} if theirs else {}
+    study.enqueue_trial(dict(params), user_attrs={SETTINGS: dict(settings), **again})
+
+
+def _repeated(trials: Iterable[FrozenTrial]) -> set[int]:
+    """The numbers of those that others repeat."""
+    return {trial.user_attrs[AGAIN] for trial in trials if AGAIN in trial.user_attrs}
 
 
 def _lost(trial: FrozenTrial) -> bool:

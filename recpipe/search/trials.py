@@ -23,13 +23,11 @@ from recpipe.evaluation.evaluate import validator
 from recpipe.progress import tell
 from recpipe.recipe import Recipe, Run, Scorer
 from recpipe.search.space import Space
-from recpipe.search.study import FIGURES, REASON, begin, finished, trials
+from recpipe.search.study import FIGURES, REASON, begin, finished, hopeless, trials
 from recpipe.training.journal import Journal
 
 REFUSALS = (ValueError, ArithmeticError, LookupError, MemoryError, RuntimeError)
 """What settings may do to a fit: refused by the recipe, too large, unsolvable. The search goes on without them."""
-HOPELESS = 3
-"""Trials that may fail at the start of a study before it is given up: then it is not the settings."""
 
 
 class OutOfTime(RuntimeError):
@@ -118,10 +116,10 @@ def fitted(
 
 
 class _Watch:
-    """Hears the epochs of a trial's trainings, tells them on, and prunes by those of the first."""
+    """Hears the epochs of a trial's trainings, tells them on, and where it `prunes`, does so by those of the first."""
 
-    def __init__(self, trial: optuna.Trial, circumstances: Circumstances) -> None:
-        self._trial, self._circumstances = trial, circumstances
+    def __init__(self, trial: optuna.Trial, circumstances: Circumstances, prunes: bool) -> None:
+        self._trial, self._circumstances, self._prunes = trial, circumstances, prunes
         self.epochs = 0
         self.best: float | None = None
         self.first = True
@@ -135,17 +133,19 @@ class _Watch:
             return
         self.epochs, self.best = numbers["epoch"], valid if self.best is None else max(self.best, valid)
         self._trial.report(self.best, self.epochs)  # the best so far is what early stopping would keep
-        if self._trial.should_prune():
+        if self._prunes and self._trial.should_prune():
             raise optuna.TrialPruned
 
 
 def _try(
     study: optuna.Study, trial: optuna.Trial, settings: dict[str, Any], question: Question, circumstances: Circumstances
 ) -> None:
-    """Measure, and tell the study: also where the process is interrupted, so that nothing stays under way."""
+    """Measure, and tell the study: also where the process is interrupted, so that nothing stays under way. The settings
+    of now are measured to the end: all others are compared with them."""
     tell(event="trial begins", number=trial.number, settings=settings)
     state, score, scores, reason = TrialState.FAIL, None, list[float](), ""
-    watch, started = _Watch(trial, circumstances), time.monotonic()
+    watch = _Watch(trial, circumstances, prunes=settings != question.space.shipped)
+    started = time.monotonic()
     validate = validator(question.valid, question.metric)
     try:
         recipe = question.space.recipe_with(settings)
@@ -181,7 +181,7 @@ def _seconds_for(study: optuna.Study, trainings: int) -> float:
 
 
 def _stop_where_hopeless(study: optuna.Study) -> None:
-    first = finished(study)[:HOPELESS]
-    if len(first) == HOPELESS and all(trial.state is TrialState.FAIL for trial in first):
-        raise ValueError(f"the first {HOPELESS} trials failed, so it is not their settings: "
-                         f"{first[0].user_attrs[REASON]}")  # fmt: skip
+    if hopeless(study):
+        failed = finished(study)
+        raise ValueError(f"the first {len(failed)} trials failed, so it is not their settings: "
+                         f"{failed[0].user_attrs[REASON]}")  # fmt: skip

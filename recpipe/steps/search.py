@@ -18,7 +18,7 @@ from recpipe.search.processes import in_processes
 from recpipe.search.remeasuring import Remeasured, remeasured
 from recpipe.search.result import ModelSearch
 from recpipe.search.space import Space
-from recpipe.search.study import Studies, answering, lose_dead, queue_once, repeat_lost
+from recpipe.search.study import Studies, answering, hopeless, lose_dead, queue_once, repeat_lost
 from recpipe.search.trials import Circumstances, Question, try_settings
 from recpipe.search.yaml_of_model import rewritten
 from recpipe.settings import Project
@@ -109,17 +109,19 @@ class Searching:
 def search(project: Project, asked: Asked) -> ModelSearch:
     """Try settings until the study has as many trials as are asked for, in all, or the time is up.
 
-    The settings of now come first. Trials that a killed process left are tried again. At the end the best settings and
-    those of now are trained whole, with other seeds. Raises ValueError where another process goes on with the study,
-    where the split has no validation part, or where the first trials all fail.
+    The settings of now come first, again where their trial failed or was pruned. Trials that a killed process left are
+    tried again, and all where each of the first has failed. At the end the best settings and those of now are trained
+    whole, with other seeds. Raises ValueError where another process goes on with the study, where the split has no
+    validation part, or where the first trials all fail.
     """
     searching = Searching(project, asked)
     study, settings, until = searching.study, searching.settings, searching.until()
     question, circumstances = searching.question(), searching.circumstances(until)
     with answering(), searching.studies.alone(searching.name), on_threads(project.run().threads):
         killed = lose_dead(study)
-        repeat_lost(study)
+        given_up = hopeless(study)  # by an earlier call: the cause may be mended
         queue_once(study, searching.space.params(searching.space.shipped), searching.space.shipped)
+        repeat_lost(study, failed_too=given_up)
         before = searching.found()
         tell(event="search", study=searching.name, done=len(before.trials), wanted=settings.trials, killed=killed,
              until=until, best=before.best.score if before.best else None)  # fmt: skip

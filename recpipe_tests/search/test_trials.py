@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import optuna
@@ -22,6 +23,7 @@ from recpipe.search.study import (
     Studies,
     begin,
     finished,
+    hopeless,
     lose_dead,
     queue_once,
     repeat_lost,
@@ -50,6 +52,25 @@ def settings_of(study):
 
 def queue_shipped(study, asked):
     queue_once(study, asked.space.params(asked.space.shipped), asked.space.shipped)
+
+
+def call(study, asked, wanted, turn):
+    """As a call of the search does it."""
+    given_up = hopeless(study)
+    queue_shipped(study, asked)
+    repeat_lost(study, failed_too=given_up)
+    try_settings(study, asked, NOW, wanted, turn)
+
+
+def failing_at(alphas):
+    fit = Toy.fit
+
+    def fails(self, train, run):
+        if self.alpha in alphas:
+            raise MemoryError("no room")
+        return fit(self, train, run)
+
+    return fails
 
 
 def test_one_process_and_one_seed_give_the_same_trials_and_another_seed_others(turn):
@@ -143,6 +164,49 @@ def test_where_the_first_trials_all_fail_the_search_says_why_and_stops(turn, mon
     ):
         try_settings(in_memory(), question(), NOW, 10, turn)
     assert len(Toy.fits) == 3
+
+
+def test_a_call_after_the_cause_is_mended_tries_again_what_failed(turn, monkeypatch):
+    monkeypatch.setattr(Toy, "refused", -1.0)
+    study, asked = in_memory(), question(Toy(alpha=0.2))
+    called = partial(call, study, asked, 3, turn)
+    for _ in range(2):
+        Toy.fits.clear()
+        with pytest.raises(ValueError, match="first 3 trials failed"):
+            called()
+        assert len(Toy.fits) == 3
+    failed = settings_of(study)
+    monkeypatch.setattr(Toy, "refused", 2.0)
+    called()
+    assert settings_of(study) == failed
+    assert failed[0] == asked.space.shipped
+    assert [trial.state for trial in finished(study)] == [TrialState.COMPLETE] * 3
+
+
+def test_the_settings_of_now_are_tried_again_where_they_failed_and_others_are_not(turn, monkeypatch):
+    study, asked = in_memory(), question(Toy(alpha=0.2))
+    monkeypatch.setattr(Toy, "fit", failing_at({0.2, 0.7}))
+    queue_shipped(study, asked)
+    for alpha in (0.7, 0.8):
+        study.enqueue_trial({"alpha": alpha, "beta": 0.5})
+    try_settings(study, asked, NOW, 3, turn)
+    monkeypatch.undo()
+    call(study, asked, 4, turn)
+    assert [trial.params["alpha"] for trial in finished(study)[:3]] == [0.7, 0.8, 0.2]
+    assert [trial.state.name for trial in finished(study)] == ["FAIL", "COMPLETE", "COMPLETE", "COMPLETE"]
+    assert len(study.trials) == 5
+
+
+def test_the_settings_of_now_are_never_pruned_and_measured_where_they_were(turn):
+    study = in_memory(pruner=optuna.pruners.MedianPruner(2, 2))
+    for alpha in (0.8, 0.9, 0.1):
+        study.enqueue_trial({"alpha": alpha, "beta": 0.5})
+    try_settings(study, question(Climbing()), NOW, 3, turn)
+    assert study.trials[2].state is TrialState.PRUNED
+    call(study, question(Climbing(alpha=0.1)), 3, turn)  # now it is what the YAML says
+    assert [trial.state for trial in finished(study)] == [TrialState.COMPLETE] * 3
+    assert finished(study)[2].params["alpha"] == 0.1
+    assert study.trials[3].intermediate_values.keys() == {1, 2, 3, 4, 5}
 
 
 def test_a_trial_that_the_end_of_the_time_cuts_short_does_not_count_and_is_tried_again(turn):

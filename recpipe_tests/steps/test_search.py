@@ -107,6 +107,18 @@ def test_a_search_goes_on_where_the_settings_before_were_out_of_the_range(built)
     assert set(later.importance) == set(found.importance) == {"damping", "half_life", "regularization"}
 
 
+def test_a_search_given_up_for_want_of_memory_goes_on_where_there_is_enough(built):
+    path = built.conf / "run.yaml"
+    before = path.read_text()
+    path.write_text(yaml.safe_dump(yaml.safe_load(before) | {"memory_limit": 1e-6}))
+    with pytest.raises(ValueError, match="the first 3 trials failed, so it is not their settings: TooLarge: "):
+        search(built, EASE)
+    path.write_text(before)
+    found = search(built, EASE)
+    assert found.counts() == {"complete": 4, "pruned": 0, "fail": 0}
+    assert found.default is found.trials[0]
+
+
 def test_what_is_no_better_on_other_seeds_is_written_by_force_alone(built, monkeypatch):
     path = built.conf / "models" / "ease.yaml"
     path.write_text("recipe: ease\nregularization: 4000.0\nhalf_life: 0.5\n")
