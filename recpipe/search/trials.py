@@ -24,6 +24,7 @@ from recpipe.progress import tell
 from recpipe.recipe import Recipe, Run, Scorer
 from recpipe.search.space import Space
 from recpipe.search.study import FIGURES, REASON, begin, finished, hopeless, trials
+from recpipe.training.endings import cut_short
 from recpipe.training.journal import Journal
 
 REFUSALS = (ValueError, ArithmeticError, LookupError, MemoryError, RuntimeError)
@@ -103,13 +104,14 @@ def try_settings(
 def fitted(
     recipe: Recipe, seed: int, question: Question, circumstances: Circumstances, report: Callable[..., None]
 ) -> Scorer:
-    """One training under the circumstances. Raises `OutOfTime` where the end of the search cut it short."""
+    """One training under the circumstances. Raises `OutOfTime` where the end of the search cut it, or a part of it,
+    short."""
     validate = validator(question.valid, question.metric)
     journal = Journal(listener=report)
     run = circumstances.run(seed, journal.report, validate)
     with room_for(recipe, question.train, run, circumstances.claims):
         scorer = recipe.fit(question.train, run)
-    cut = journal.closing.get("stopped") == "time budget" and run.time_budget != circumstances.trial_seconds
+    cut = cut_short(journal.closing) and run.time_budget != circumstances.trial_seconds
     if cut or not circumstances.goes_on():
         raise OutOfTime
     return scorer

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from recpipe.data.interactions import FloatArray, LongArray
 from recpipe.data.splits.by_user import hidden
 from recpipe.data.splits.strategy import first_watches
 from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Recipe, Run, Scorer, silent
+from recpipe.recipe import Recipe, Run, Scorer
 from recpipe.scoring.pair_features import Films, candidates, features, places
+from recpipe.training.endings import cut_short
 
 ROWS = 128
 """Users whose members' scores are held at once."""
@@ -30,17 +31,19 @@ class Leak(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """What a recipe learned, and from whom: seen, binary CSR [n_users × n_items]."""
+    """What a recipe learned, and from whom: seen, binary CSR [n_users × n_items]. cut_short: by its time budget."""
 
     scorer: Scorer
     seen: sparse.csr_matrix
+    cut_short: bool = False
 
     @classmethod
     def learned(cls, recipe: Recipe, train: TrainingSet, run: Run) -> Self:
         """Fit for as long as the recipe's settings say: no validation part may choose for a member."""
-        alone = replace(run, epochs=None, validate=None, checkpoints=None, report=silent)
+        closing: dict[str, Any] = {}
+        alone = replace(run, epochs=None, validate=None, checkpoints=None, report=closing.update)
         given = TrainingSet(train.interactions, train.features if recipe.uses_features else None)
-        return cls(recipe.fit(given, alone), train.interactions.matrix())
+        return cls(recipe.fit(given, alone), train.interactions.matrix(), cut_short(closing))
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from recpipe.data.training_set import TrainingSet
+from recpipe.models.factors.mf import Mf
 from recpipe.models.features.boosted_ranker import BoostedRanker
 from recpipe.recipe import Run
 from recpipe.scoring.boosted_trees import BoostedTrees
 from recpipe.scoring.pair_features import candidates, features, names
+from recpipe.training.candidates import Member
 from recpipe.training.journal import Journal
 from recpipe_tests import worlds
 from recpipe_tests.settings_for_tests import tiny_recipe
@@ -71,7 +73,27 @@ def test_when_the_time_is_up_the_trees_so_far_count() -> None:
     run = Run(seed=1, report=journal.report, time_budget=1e-3)
     scorer = ranker(trees=500, patience=500).fit(worlds.general().train, run)
     assert journal.closing["trees"] < 20
+    assert journal.closing["stopped"] == "time budget"
     assert np.isfinite(scorer.scores(worlds.general().held_out.histories)).all()
+
+
+@pytest.mark.parametrize(("settings", "stopped"), [({"patience": 1}, "patience"), ({"trees": 1}, "trees")])
+def test_why_there_are_no_more_trees_is_told(settings: dict[str, Any], stopped: str) -> None:
+    journal = Journal()
+    fitted(worlds.general().train, journal, **{"trees": 500} | settings)
+    assert journal.closing["stopped"] == stopped
+
+
+def test_a_member_that_its_share_of_the_time_cut_short_is_told() -> None:
+    train = worlds.general().train
+    whole = Member.learned(Mf(epochs=1), train, Run(time_budget=1000.0))
+    cut = Member.learned(Mf(epochs=100), train, Run(time_budget=1e-3))
+    assert (whole.cut_short, cut.cut_short) == (False, True)
+    journal = Journal()
+    members = {"mf": {"recipe": "mf", "epochs": 10_000}}
+    run = Run(seed=1, report=journal.report, time_budget=1.5)
+    ranker(members=members, trees=1).fit(train, run)
+    assert journal.closing["stopped"] == "time budget"
 
 
 def test_both_losses_learn() -> None:

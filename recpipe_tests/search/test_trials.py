@@ -232,6 +232,18 @@ def test_a_training_cut_by_its_own_time_counts_and_one_cut_by_the_searchs_does_n
         fitted(Climbing(), 0, question(), Circumstances(until=time.time() + 60), silent)
 
 
+def test_a_part_that_the_searchs_end_cut_is_not_a_whole_training_either(monkeypatch):
+    def fit(self, train, run):
+        run.report(product_best_epoch=1, product_stopped="time budget")
+        run.report(best_epoch=1, stopped="patience")
+        return mixed(train, self.alpha, 0)
+
+    monkeypatch.setattr(Toy, "fit", fit)
+    fitted(Toy(), 0, question(), Circumstances(trial_seconds=60.0), silent)
+    with pytest.raises(OutOfTime):
+        fitted(Toy(), 0, question(), Circumstances(until=time.time() + 60), silent)
+
+
 def test_time_is_kept_for_measuring_again_but_half_of_it_is_the_searchs(turn, monkeypatch):
     clock = SimpleNamespace(time=lambda: float(len(Toy.fits)), monotonic=lambda: float(len(Toy.fits)))
     monkeypatch.setattr("recpipe.search.trials.time", clock)  # every fit takes a second

@@ -21,6 +21,7 @@ from recpipe.recipe import Recipe, Run
 from recpipe.scoring.boosted_trees import BoostedTrees
 from recpipe.scoring.pair_features import Films, names
 from recpipe.training.candidates import Examples, Member, examples, hold_back
+from recpipe.training.endings import TIME_BUDGET
 
 OBJECTIVES = {"lambdarank": "lambdarank", "logistic": "binary"}
 JUDGES = 0.1
@@ -95,18 +96,23 @@ class BoostedRanker(Recipe):
 
     def fit(self, train: TrainingSet, run: Run) -> BoostedTrees:
         """Members twice, trees once, each with an equal part of the time budget. Reports trees, best_valid (NDCG@10 of
-        the users kept aside), stopped, and importance, each column's share of what all splits of the trees brought.
+        the users kept aside), stopped ("time budget" also where a member's part cut it short), and importance, each
+        column's share of what all splits of the trees brought.
         """
         started, random = time.monotonic(), run.random()
         known, wanted = hold_back(train, self.hidden_last, self.hidden_random, self.hidden_films, random)
         each = run
         if run.time_budget is not None:
             each = replace(run, time_budget=run.time_budget / (2 * len(self.members) + 1))
-        told = examples(self._learned(known, each), known, wanted, self.candidates, self.negatives, random)
-        members = {name: member.scorer for name, member in self._learned(train, each).items()}
+        teachers = self._learned(known, each)
+        told = examples(teachers, known, wanted, self.candidates, self.negatives, random)
+        members = self._learned(train, each)
         left = None if run.time_budget is None else run.time_budget - (time.monotonic() - started)
         trees = self._trees(told, replace(run, time_budget=left), random)
-        return BoostedTrees(members, Films.of(train), trees, self.candidates)
+        if any(member.cut_short for member in (*teachers.values(), *members.values())):
+            run.report(stopped=TIME_BUDGET)
+        scorers = {name: member.scorer for name, member in members.items()}
+        return BoostedTrees(scorers, Films.of(train), trees, self.candidates)
 
     def cost(self, shape: Shape) -> Cost:
         """The dearest member's, all members' scores of a block of users, and a row of columns for each candidate that
@@ -137,16 +143,18 @@ class BoostedRanker(Recipe):
             "learning_rate": self.learning_rate, "seed": run.seed, "deterministic": True, "force_row_wise": True,
             "verbosity": -1,
         }  # fmt: skip
-        watchers = [_in_time(run.time_budget)]
+        clock = _InTime(run.time_budget)
+        watchers: list[Any] = [clock]
         watchers += [lightgbm.early_stopping(self.patience, verbose=False)] if judges else []
         booster = lightgbm.train(settings, learned, self.trees, valid_sets=judges, callbacks=watchers)
         used = booster.best_iteration if booster.best_iteration > 0 else booster.num_trees()
         gains = booster.feature_importance("gain", used)
         shares = (gains / max(gains.sum(), 1e-12)).round(6).tolist()
+        enough = "patience" if booster.num_trees() < self.trees else "trees"
         run.report(
             trees=used,
             best_valid=float(booster.best_score["valid_0"][f"ndcg@{CUT_OFF}"]) if judges else None,
-            stopped="patience" if booster.num_trees() < self.trees else "trees",
+            stopped=TIME_BUDGET if clock.is_up else enough,
             importance=dict(zip(columns, shares, strict=True)),
         )
         return booster.model_to_string(num_iteration=used)
@@ -159,12 +167,14 @@ def _data(told: Examples, columns: list[str], like: lightgbm.Dataset | None = No
     )
 
 
-def _in_time(seconds: float | None) -> Any:
+class _InTime:
     """Ends the trees when the time is up; those so far count."""
-    started = time.monotonic()
 
-    def look(state: lightgbm.callback.CallbackEnv) -> None:
-        if seconds is not None and time.monotonic() - started >= seconds:
+    def __init__(self, seconds: float | None) -> None:
+        self._seconds, self._started = seconds, time.monotonic()
+        self.is_up = False
+
+    def __call__(self, state: lightgbm.callback.CallbackEnv) -> None:
+        self.is_up = self._seconds is not None and time.monotonic() - self._started >= self._seconds
+        if self.is_up:
             raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list or [])
-
-    return look
