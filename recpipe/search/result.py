@@ -49,9 +49,9 @@ class Tried:
 @dataclass(frozen=True)
 class ModelSearch:
     """study: its name. shipped: the settings of now that are searched. wanted: trials asked for. trial_seconds: after
-    which a trial's training was ended. importance: share of
-    each setting in what sets the best trials apart (PED-ANOVA, Watanabe et al. 2023), empty where there are too few;
-    again: both on other seeds, None where there was no time or the settings of now are the best."""
+    which a trial's training was ended. importance: share of each setting in what sets the best trials apart (PED-ANOVA,
+    Watanabe et al. 2023), empty where there are too few; again: both on other seeds, None where there was no time or
+    the settings of now are the best. measures_again: whether other seeds are asked for."""
 
     model: str
     split: str
@@ -63,16 +63,18 @@ class ModelSearch:
     trial_seconds: float | None = None
     importance: Mapping[str, float] = field(default_factory=dict)
     again: Remeasured | None = None
+    measures_again: bool = True
 
     @classmethod
     def of(
         cls, study: optuna.Study, model: str, split: str, metric: str, shipped: Mapping[str, Any], wanted: int,
-        trial_seconds: float | None = None, again: Remeasured | None = None,
+        trial_seconds: float | None = None, again: Remeasured | None = None, measures_again: bool = True,
     ) -> Self:  # fmt: skip
         """The study as it stands."""
         tried = tuple(map(Tried.of, finished(study)))
         name, shares = study.study_name, _importance(study)
-        return cls(model, split, metric, name, dict(shipped), wanted, tried, trial_seconds, shares, again)
+        asked = (model, split, metric, name, dict(shipped), wanted)
+        return cls(*asked, tried, trial_seconds, shares, again, measures_again)
 
     @property
     def complete(self) -> list[Tried]:
@@ -121,7 +123,8 @@ class ModelSearch:
         if self.again:
             return f"{now}; whole trainings again: {self.again}"
         early = f", and trainings ended after {self.trial_seconds:g} s" if self.trial_seconds else ""
-        return f"{now}; not measured on other seeds{early}: the same command with more minutes does it"
+        why = "the same command with more minutes does it" if self.measures_again else "other_seeds is 0"
+        return f"{now}; not measured on other seeds{early}: {why}"
 
     def counts(self) -> dict[str, int]:
         """Trials by how they ended."""

@@ -117,6 +117,11 @@ def fitted(
     return scorer
 
 
+def told_of(refusal: Exception) -> str:
+    """What a fit was refused by, on one line."""
+    return f"{type(refusal).__name__}: {refusal}".splitlines()[0]
+
+
 class _Watch:
     """Hears the epochs of a trial's trainings, tells them on, and where it `prunes`, does so by those of the first."""
 
@@ -160,7 +165,7 @@ def _try(
     except OutOfTime:
         pass  # fails without a reason: lost, and repeated another time
     except REFUSALS as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = told_of(error)
         trial.set_user_attr(REASON, reason)
     finally:
         seconds = time.monotonic() - started

@@ -103,7 +103,8 @@ class Searching:
         """The study as it stands."""
         asked, settings = self.asked, self.settings
         about = (asked.model, asked.split, self.metric, self.space.shipped)
-        return ModelSearch.of(self.study, *about, settings.trials, settings.trial_seconds, again)
+        measures_again = settings.other_seeds > 0
+        return ModelSearch.of(self.study, *about, settings.trials, settings.trial_seconds, again, measures_again)
 
 
 def search(project: Project, asked: Asked) -> ModelSearch:
@@ -189,7 +190,7 @@ def _again(searching: Searching, question: Question, circumstances: Circumstance
     """The best and the settings of now on other seeds, as kept in the study, or measured now."""
     found = searching.found()
     known, wanted = _known_again(searching, found), searching.settings.other_seeds
-    if known and (known.same_with_any_seed or len(known.seeds) == wanted):
+    if known and known.is_all_of(wanted):
         return known
     if not found.best or not found.default or found.best.settings == found.shipped:
         return None

@@ -3,11 +3,13 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import yaml
 from filelock import FileLock
 
 from recpipe.evaluation.evaluate import evaluate
+from recpipe.recipe import NonFiniteScores
 from recpipe.search.pages import changes, markdown, proposal
 from recpipe.search.remeasuring import Remeasured, remeasured
 from recpipe.search.result import FILE, PROPOSAL, ModelSearch
@@ -108,6 +110,46 @@ def test_a_model_without_chance_is_measured_with_one_seed_and_says_so(found):
     assert again.gain == pytest.approx(found.gain)
 
 
+def test_a_model_without_chance_is_recognised_by_a_mean_of_several_equal_scores(found):
+    known = tuple(np.nextafter(score, 1.0) for score in (found.default.score, found.best.score))
+    again = remeasured(question(Toy(alpha=0.2)), Circumstances(), found.best.settings, known, (7, 8))
+    assert again.same_with_any_seed
+    assert again.seeds == (7,)
+
+
+def refusing(refused):
+    fit = Toy.fit
+
+    def fits(self, train, run):
+        if run.seed in refused:
+            raise NonFiniteScores("nothing but NaN\nin the scores")
+        return fit(self, train, run)
+
+    return fits
+
+
+def test_a_seed_on_which_a_fit_is_refused_leaves_the_others_and_is_told(found, monkeypatch):
+    monkeypatch.setattr(Toy, "fit", refusing({7}))
+    again = remeasured_with(found, seeds=(7, 8))
+    assert again.seeds == (8,)
+    assert again.refused == ("seed 7: NonFiniteScores: nothing but NaN",)
+    assert again.is_all_of(2)
+    assert str(again).endswith("; seed 7: NonFiniteScores: nothing but NaN")
+    assert Remeasured.from_json(json.loads(json.dumps(again.json()))) == again
+
+
+def test_what_is_refused_on_every_other_seed_is_no_ground_to_change_anything(found, monkeypatch):
+    monkeypatch.setattr(Toy, "fit", refusing({7, 8}))
+    again = remeasured_with(found, seeds=(7, 8))
+    none = replace(found, again=again)
+    assert again.seeds == ()
+    assert not again.is_all_of(2)  # so the next call tries again
+    assert not none.is_better
+    assert none.verdict.endswith("whole trainings again: refused on every other seed; seed 7: NonFiniteScores: nothing "
+                                 "but NaN; seed 8: NonFiniteScores: nothing but NaN")  # fmt: skip
+    assert Remeasured.from_json(json.loads(json.dumps(again.json()))) == again
+
+
 def test_on_other_seeds_the_difference_is_that_of_the_means_by_user(tmp_path):
     found = searched(tmp_path, Climbing(alpha=0.2), trials=8)
     again = remeasured_with(found, recipe=Climbing(alpha=0.2))
@@ -135,6 +177,8 @@ def test_the_best_of_luck_is_no_better(found):
 def test_without_time_nothing_is_measured_again_and_the_verdict_says_so(found):
     assert remeasured_with(found, circumstances=Circumstances(until=0.0)) is None
     assert "not measured on other seeds: the same command with more minutes does it" in found.verdict
+    none = replace(found, measures_again=False)
+    assert none.verdict.endswith("not measured on other seeds: other_seeds is 0")
 
 
 def test_trainings_that_were_ended_early_are_no_ground_to_change_anything(found):
