@@ -37,6 +37,8 @@ from recpipe.upkeep import due
 
 ELEVEN = ["bpr", "ease", "gru4rec", "item_knn", "knn_basic", "lightgcn", "mf", "multi_vae", "neumf", "popularity",
           "sasrec"]  # fmt: skip
+MEMBERS = ["ease", "item_knn", "mf", "multi_vae"]
+"""Of the ensemble: the shipped one names other models."""
 EPOCHS = 2
 LOOK_EVERY = 5
 QUIET_LOOKS = 3
@@ -111,6 +113,7 @@ def prepared(work: Path, models: list[str]) -> Line:
     subprocess.run([sys.executable, "-m", "recpipe", "data", "sample", str(work / "delivery")], check=True)
     line = Line(project, work / "delivery", dg.DagsterInstance.get())
     line.change("dataset.yaml", source=str(work / "delivery"))
+    line.change("ensemble.yaml", members=MEMBERS)
     for model in project.model_names():
         if model not in models:
             (work / "conf" / "models" / f"{model}.yaml").unlink()
@@ -194,7 +197,7 @@ def changes(line: Line) -> Iterator[tuple[str, Callable[[], object]]]:
     yield "A new file `narrow.yaml`.", lambda: (conf / "models/narrow.yaml").write_text("recipe: ease\ndamping: 1.0\n")
     yield (
         "`narrow` becomes a member.",
-        lambda: line.change("ensemble.yaml", members=["ease", "item_knn", "mf", "multi_vae", "narrow"]),
+        lambda: line.change("ensemble.yaml", members=[*MEMBERS, "narrow"]),
     )
     yield "`narrow.yaml` is removed, while `ensemble.yaml` still names it.", (conf / "models/narrow.yaml").unlink
     yield (
@@ -245,7 +248,7 @@ def main() -> None:
     words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     words.add_argument("--work", type=Path, required=True, help="an empty folder for home, settings and delivery")
     words.add_argument("--out", type=Path, help="the page whose transcript is replaced")
-    words.add_argument("--models", nargs="+", default=ELEVEN, help="with ease, lightgcn, mf and popularity among them")
+    words.add_argument("--models", nargs="+", default=ELEVEN, help="with lightgcn, popularity and MEMBERS")
     given = words.parse_args()
     work = given.work.absolute()
     work.mkdir(parents=True, exist_ok=True)
