@@ -8,7 +8,8 @@ and divided by them. Ours: the settings of conf/models with the peer's default b
 autoencoders keep their own batch of users, for the peer's 2048 are one step an epoch on ml-100k, and sequential models
 theirs of windows of 50 films. The peer: its default settings, sequential models with cross-entropy and 50 films. Its
 time is that of its fit alone; ours has the making of the graph and of the batches in it. Where `--limit` ends the peer,
-its seconds are more than those, and the share is less than the one that stands there.
+its seconds are more than those, and the share is less than the one that stands there. `ncl` has its prototypes from
+the first epoch on (`pretraining: 0`).
 Each figure is kept in benchmarks/measured/epochs.jsonl and is not measured again while it stands there.
 """
 
@@ -45,7 +46,9 @@ SEQUENTIAL = {
     "sr_gnn": "SRGNN", "repeat_net": "RepeatNet", "sasrec": "SASRec", "bert4rec": "BERT4Rec",
     "fpmc, one drawn film": "FPMC",
 }  # fmt: skip
-VARIANTS: dict[str, dict[str, Any]] = {"fpmc, one drawn film": {"loss": "sampled_softmax", "negatives": 1}}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "fpmc, one drawn film": {"loss": "sampled_softmax", "negatives": 1}, "ncl": {"pretraining": 0},
+}  # fmt: skip
 """Settings over those of conf/models: the peer's FPMC compares a target with one drawn film and has no other loss."""
 ORDERED: dict[str, Any] = {
     "train_neg_sample_args": None, "MAX_ITEM_LIST_LENGTH": 50, "benchmark_filename": None,

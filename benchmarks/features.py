@@ -36,10 +36,9 @@ from recpipe.recipe import Run
 from recpipe.settings import Project
 from recpipe.training.journal import Journal
 
-LOSSES = {
-    "mf": "squared", "logistic_mf": "logistic, all pairs", "fm": "squared", "logistic_fm": "logistic",
-    "deep_fm": "logistic", "cfm": "squared", "logistic_cfm": "logistic", "boosted_ranker": "LambdaRank",
-}  # fmt: skip
+MODELS = ("mf", "logistic_mf", "fm", "logistic_fm", "deep_fm", "cfm", "logistic_cfm", "boosted_ranker")
+LOSSES = {"logistic_mf": "logistic, all pairs", "deep_fm": "logistic", "lambdarank": "LambdaRank"}
+"""Of a model that has no setting `loss`, and what a setting is called where it is not its own word."""
 PEERS = {"logistic_fm": "FM", "deep_fm": "DeepFM"}
 """Both with the logistic loss over one drawn film a pair, which is what the peer has for these."""
 AGAINST = {"cfm": "fm", "logistic_cfm": "logistic_fm", "deep_fm": "logistic_fm"}
@@ -93,14 +92,14 @@ def table(figures: list[Figure]) -> Iterator[str]:
     yield ("| model | loss | the peer's (runs) | NDCG@10 ours | of the peer | Recall@10 ours | of the peer "
            "| CPU s ours | of the peer |")  # fmt: skip
     yield "|---|---|---|---|---|---|---|---|---|"
-    for model, loss in LOSSES.items():
+    for model in MODELS:
         own, other = of(figures, "ours", model, SPLIT), of(figures, "peer", PEERS.get(model), SPLIT)
         if not own:
             continue
         cut = [row["unfinished"] for row in other if "unfinished" in row]
         seconds = f"> {max(cut):.0f}" if cut else mean(other, "cpu_seconds")
         seconds = "fails" if any("failed" in row for row in other) else seconds
-        yield (f"| `{model}` | {loss} | {f'{PEERS[model]} ({len(other)})' if model in PEERS else '–'} "
+        yield (f"| `{model}` | {_loss(model)} | {f'{PEERS[model]} ({len(other)})' if model in PEERS else '–'} "
                f"| {spread(own, 'ndcg')} | {spread(other, 'ndcg')} | {spread(own, 'recall')} "
                f"| {spread(other, 'recall')} | {mean(own, 'cpu_seconds')} | {seconds} |")  # fmt: skip
 
@@ -118,6 +117,12 @@ def table_of_differences(figures: list[Figure]) -> Iterator[str]:
         yield f"| `{model}` | `{other}` | {' | '.join(told)} |"
 
 
+def _loss(model: str) -> str:
+    """In words, by the settings of conf/models."""
+    word = getattr(Project.here().recipe(model), "loss", model)
+    return LOSSES.get(word, word)
+
+
 def _kept(work: Path, model: str, seed: int) -> Path:
     return work / f"{model}-{seed}.npy"
 
@@ -127,7 +132,7 @@ def main() -> None:
     words.add_argument("--data", type=Path, required=True, help="ml-100k, folder or zip")
     words.add_argument("--work", type=Path, required=True, help="a folder for the peer's files and each user's figures")
     words.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    words.add_argument("--models", nargs="*", default=list(LOSSES), choices=list(LOSSES), metavar="MODEL")
+    words.add_argument("--models", nargs="*", default=list(MODELS), choices=MODELS, metavar="MODEL")
     add_peer(words, limit=0)
     add_threads(words)
     given = words.parse_args()

@@ -155,8 +155,9 @@ def measure(work: Path, kept: Figures, peer_python: Path | None, times: int) -> 
     if peer_python:
         script = [peer_python, Path(__file__).with_name("ranking_peer.py")]
         for who, batch in BATCHES.items():
-            kept.once({"who": who}, partial(told, [*script, work / "few", "recbole", str(batch)]))
-        kept.once({"who": "ours, the peer's users"}, partial(own, "--piece", "ours", "--users", PEERS_USERS))
+            kept.once({"who": who}, partial(best, partial(told, [*script, work / "few", "recbole", str(batch)])))
+        words = ["--piece", "ours", "--users", PEERS_USERS]
+        kept.once({"who": "ours, the peer's users"}, partial(best, partial(own, *words)))
         kept.once({"who": "implicit"}, partial(best, partial(told, [*script, work / "all", "implicit"])))
 
 
