@@ -31,7 +31,8 @@ from recpipe.data.preparing import prepare
 from recpipe.data.readers import read
 from recpipe.evaluation.comparison import paired_differences
 from recpipe.evaluation.plots import search_path
-from recpipe.evaluation.ranking import NO_FILM, Ranking, release_year_filter
+from recpipe.evaluation.ranking import Ranking, release_year_filter
+from recpipe.scoring.top import NO_FILM
 from recpipe.settings import Project
 
 Lists = Mapping[str, Mapping[str, Ranking]]

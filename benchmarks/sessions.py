@@ -32,11 +32,11 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.comparison import Interval, intervals
 from recpipe.evaluation.evaluate import evaluate, validator
 from recpipe.evaluation.metrics import Targets, Values, per_user
-from recpipe.evaluation.ranking import ROWS_A_CALL, top
 from recpipe.evaluation.sessions import every_step
 from recpipe.measuring import Measured
 from recpipe.models.sequences.gru4rec_session import Gru4recSession
-from recpipe.recipe import Run, Scorer
+from recpipe.recipe import ROWS_A_CALL, Run, Scorer
+from recpipe.scoring.top import top
 from recpipe.settings import Project
 from recpipe.training.journal import Journal
 

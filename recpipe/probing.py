@@ -13,8 +13,8 @@ from recpipe.costs import Shape
 from recpipe.data.features import Bag, ItemFeatures
 from recpipe.data.interactions import Interactions, LongArray
 from recpipe.data.training_set import TrainingSet
-from recpipe.evaluation.ranking import ROWS_A_CALL, rank
-from recpipe.recipe import Recipe, Run
+from recpipe.evaluation.ranking import rank
+from recpipe.recipe import ROWS_A_CALL, Recipe, Run
 from recpipe.training.costs import START_SECONDS
 
 AIM = 1.2

@@ -16,6 +16,11 @@ from recpipe.costs import Cost, Shape
 from recpipe.data.interactions import FloatArray, Histories
 from recpipe.data.training_set import TrainingSet
 
+ROWS_A_CALL = 128
+"""Users a scorer is asked about at once. Fixed, and counted from the first row, because a matrix product may change in
+its last bits with the number of rows: so neither the byte budget nor the memory of a machine changes a list. Scorers
+whose products have always as many rows have as many, so that a call fills them."""
+
 
 class Scorer(Protocol):
     """What was learned. Implementations are frozen and know how to write themselves as plain arrays."""

@@ -192,7 +192,8 @@ def show_leaderboard(project: Project, split: str, out: Console) -> None:
 def show_recommendations(project: Project, out: Console, *, user: str, model: str, k: int, seen: bool) -> None:
     """A user's films from one model, or from the members of the submission."""
     from recpipe.blending.blend import blend
-    from recpipe.evaluation.ranking import NO_FILM, rank
+    from recpipe.evaluation.ranking import rank
+    from recpipe.scoring.top import NO_FILM
     from recpipe.steps.ensemble import film_features, year_masker
     from recpipe.steps.members import ids_of, scorer_on, scorers_on
 

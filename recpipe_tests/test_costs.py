@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from recpipe.costs import Shape, in_words
+from recpipe.costs import RANKED, Shape, in_words
 from recpipe.data.interactions import Interactions
+from recpipe.recipe import ROWS_A_CALL
 from recpipe.training.batches import sequence_batches
 from recpipe.training.costs import met
 from recpipe_tests.worlds import general
@@ -67,3 +68,7 @@ def test_a_batch_holds_about_as_many_different_users_as_are_expected(uneven, row
 
 def test_a_batch_of_nothing_holds_nobody():
     assert met(np.zeros(3, dtype=np.int64), 10) == 0
+
+
+def test_estimates_are_of_as_many_users_as_a_scorer_is_asked_about():
+    assert RANKED == ROWS_A_CALL

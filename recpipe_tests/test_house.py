@@ -56,7 +56,7 @@ BELOW = {
     "steps": {"data", "recipe", "scoring", "training", "models", "evaluation", "studies", "profiling", "explaining",
               "blending", "search", "validation", "warehouse", "spark_warehouse", "sql_models", "lineage", "settings",
               "conf_files", "measuring", "progress", "claims", "costs", "probing"},
-    "showing": {"costs", "data", "evaluation", "profiling", "blending", "models", "recipe", "steps", "lineage",
+    "showing": {"costs", "data", "evaluation", "profiling", "blending", "models", "recipe", "scoring", "steps", "lineage",
                 "settings", "progress", "lock", "retention", "starting", "upkeep"},
     "showing_studies": {"settings", "steps", "studies"},
     "showing_trainings": {"evaluation", "steps", "settings", "costs", "progress"},

@@ -15,7 +15,8 @@ from recpipe.blending.contest import Rows, Weights
 from recpipe.blending.switching import Switch
 from recpipe.data.interactions import Histories
 from recpipe.evaluation.comparison import Difference
-from recpipe.evaluation.ranking import NO_FILM, Ranking
+from recpipe.evaluation.ranking import Ranking
+from recpipe.scoring.top import NO_FILM
 
 BLEND_FILE = "blend.json"
 ROWS_A_BLOCK = 2048

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recpipe.data.interactions import FloatArray, IntArray
-from recpipe.evaluation.ranking import NO_FILM, Ranking, top
+from recpipe.evaluation.ranking import Ranking
+from recpipe.scoring.top import NO_FILM, top
 
 RRF_CONSTANT = 60
 """How much the first places count above later ones; the paper's value."""

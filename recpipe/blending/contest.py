@@ -13,7 +13,7 @@ from recpipe.blending.candidates import Candidates
 from recpipe.data.interactions import FloatArray
 from recpipe.evaluation.metrics import METRICS, Targets, Values
 from recpipe.evaluation.naming import parse_metric
-from recpipe.evaluation.ranking import NO_FILM
+from recpipe.scoring.top import NO_FILM
 
 STEPS = 20
 SHARES = (0.5, 0.3, 0.15, 0.05)

@@ -48,8 +48,11 @@ class EnsembleSettings(BaseModel):
     @model_validator(mode="after")
     def _enough_candidates(self) -> Self:
         wanted = max(self.k, parse_metric(self.metric)[1])
+        if self.method in ("minmax", "zscore"):  # they say of a member's last film what they say of one not listed
+            wanted += 1
         if self.candidates < wanted:
             raise ValueError(
-                f"candidates is {self.candidates}; k and metric want at least {wanted} films of each member"
+                f"candidates is {self.candidates}; k, metric and method {self.method} want at least {wanted} films of "
+                "each member"
             )
         return self

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from recpipe.data.interactions import FloatArray
-from recpipe.evaluation.ranking import NO_FILM, Ranking
+from recpipe.evaluation.ranking import Ranking
+from recpipe.scoring.top import NO_FILM
 
 SUBMISSION_FILE, SCORES_FILE = "submission.csv", "scores.parquet"
 

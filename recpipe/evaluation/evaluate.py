@@ -20,8 +20,8 @@ from recpipe.evaluation.metrics import (
     times_listed,
 )
 from recpipe.evaluation.naming import CUT_OFFS, parse_metric
-from recpipe.evaluation.ranking import ROWS_A_CALL, Masker, rank
-from recpipe.recipe import Scorer
+from recpipe.evaluation.ranking import Masker, rank
+from recpipe.recipe import ROWS_A_CALL, Scorer
 
 USERS_AT_ONCE = 64 * ROWS_A_CALL
 """Users that are ranked and measured at once: memory beyond the figures that are returned does not grow with users."""

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from recpipe.data.interactions import NEWCOMER, Histories, IntArray
-from recpipe.evaluation.ranking import NO_FILM
 from recpipe.recipe import Scorer
 from recpipe.scoring.item_weights import ItemWeights
+from recpipe.scoring.top import NO_FILM
 
 if TYPE_CHECKING:
     from recpipe.scoring.history_network import HistoryNetwork

@@ -10,8 +10,9 @@ import numpy as np
 from recpipe.data.features import UNKNOWN_YEAR, ItemFeatures
 from recpipe.data.interactions import Histories
 from recpipe.evaluation import pages
-from recpipe.evaluation.ranking import NO_FILM, Ranking
+from recpipe.evaluation.ranking import Ranking
 from recpipe.explaining.reasons import PLACES, Part, Reason, Reasons
+from recpipe.scoring.top import NO_FILM
 
 WATCHED = 20
 """Films of a history that are shown, the latest first."""

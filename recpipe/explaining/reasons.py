@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recpipe.data.interactions import Histories
-from recpipe.evaluation.ranking import NO_FILM, Ranking
+from recpipe.evaluation.ranking import Ranking
 from recpipe.explaining.contributions import Contributions, contributions
 from recpipe.explaining.nearness import cosines, film_vectors, films_read
 from recpipe.recipe import Scorer
 from recpipe.scoring.same_for_all import SameForAll
+from recpipe.scoring.top import NO_FILM
 
 SHOWN = 3
 """Parts of a reason that are shown."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,22 @@ CELLS = 2**20
 """Similarities held at once: 8 MiB of doubles, which stay in the processor's cache."""
 _SATURATION, _LENGTH = 1.2, 0.75
 """k1 and b of BM25, at their customary values."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """What weights are made from. rarity: float64 [columns], log(rows / rows that have the column); mean_length: the
+    mean of the rows' entries.
+    """
+
+    rarity: Doubles
+    mean_length: float
+
+    @classmethod
+    def of(cls, rows: sparse.csr_matrix) -> Self:
+        """One pass over the entries; their values do not count."""
+        held_by = np.maximum(rows.getnnz(axis=0), 1)
+        return cls(np.log(rows.shape[0] / held_by), max(rows.nnz / max(1, rows.shape[0]), 1e-12))
 
 
 @dataclass(frozen=True)
@@ -45,16 +61,15 @@ class Comparison:
                 f"jaccard counts entries and takes no weights; weighting: none was wanted, {self.weighting} came"
             )
 
-    def weighed(self, rows: sparse.csr_matrix, among: sparse.csr_matrix) -> sparse.csr_matrix:
-        """Float64 CSR like `rows`, whose values do not count. among: where columns and lengths are counted."""
+    def weighed(self, rows: sparse.csr_matrix, among: Counts) -> sparse.csr_matrix:
+        """Float64 CSR like `rows`, whose values do not count. among: of the rows that all are compared with."""
         rows = sparse.csr_matrix((np.ones(rows.nnz), rows.indices, rows.indptr), shape=rows.shape)
         if self.weighting == "none":
             return rows
-        n_rows, held_by = among.shape[0], np.maximum(among.getnnz(axis=0), 1)
-        rows = rows @ sparse.diags(np.log(n_rows / held_by))
+        lengths = rows.getnnz(axis=1)  # before a column that everybody has, of weight log 1 = 0, is dropped
+        rows = rows @ sparse.diags(among.rarity)
         if self.weighting == "bm25":
-            mean = max(among.nnz / max(1, n_rows), 1e-12)
-            length = 1 - _LENGTH + _LENGTH * rows.getnnz(axis=1) / mean
+            length = 1 - _LENGTH + _LENGTH * lengths / among.mean_length
             rows = sparse.diags((_SATURATION + 1) / (1 + _SATURATION * length)) @ rows
         return rows.tocsr()
 

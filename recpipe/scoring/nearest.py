@@ -40,11 +40,14 @@ class Sums:
         return Sums(self.weighted.T, self.weights.T, self.counts.T)
 
 
-CHUNK = 1024
+CHUNK = 256
+"""Rows compared with at once, so few that most of their dense table stays in the processor's cache."""
 _CELLS = 2**20
 """Cells gathered at once: 4 MiB, which stay in the processor's cache."""
 GROUPS_A_NEIGHBOUR = 4
 """Groups of candidates, whose largest entries bound what can be among the nearest."""
+_VARIES = 1e-9
+"""A smaller share of nΣx² is the rounding of doubles, not a row that varies."""
 
 
 def similarities(rows: sparse.csr_matrix, others: sparse.csr_matrix, measure: str) -> FloatArray:
@@ -55,8 +58,9 @@ def similarities(rows: sparse.csr_matrix, others: sparse.csr_matrix, measure: st
     cosine of the whole rows. Row by row: one row's result does not depend on the others asked about.
     """
     found = np.zeros((rows.shape[0], others.shape[0]), dtype=np.float32)
+    rows = rows.astype(np.float64)  # before anything is multiplied: differences of sums would be float32's rounding
     for start in range(0, others.shape[0], CHUNK):
-        chunk = others[start : start + CHUNK]
+        chunk = others[start : start + CHUNK].astype(np.float64)
         between = _whole_cosine(rows, chunk) if measure == "history_cosine" else _on_common(rows, chunk, measure)
         found[:, start : start + CHUNK] = between
     return found
@@ -82,13 +86,14 @@ def sums_over_nearest(similarity: FloatArray, ratings: sparse.csc_matrix, neighb
     return sums
 
 
-def sums_over_nearest_overall(similarity: FloatArray, ratings: sparse.csc_matrix, neighbours: int) -> Sums:
+def sums_over_nearest_overall(nearest: sparse.csr_matrix, ratings: sparse.csr_matrix) -> Sums:
     """The sums over the nearest candidates of all, as far as they have a rating: for all targets the same ones.
 
-    Work: queries × (candidates + neighbours × ratings of one): for large data far less than `sums_over_nearest`.
+    nearest: [queries × candidates] as `nearest_overall` keeps them. ratings: CSR [candidates × targets]. Work: queries
+    × neighbours × ratings of one: for large data far less than `sums_over_nearest`.
     """
-    kept, has = nearest_overall(similarity, neighbours), _mask(ratings.tocsr())
-    weighted, weights, counts = kept @ ratings, kept @ has, _mask(kept) @ has
+    has = _mask(ratings)
+    weighted, weights, counts = nearest @ ratings, nearest @ has, _mask(nearest) @ has
     return Sums(weighted.toarray(), weights.toarray(), counts.toarray().astype(np.int32))
 
 
@@ -166,12 +171,20 @@ def _on_common(rows: sparse.csr_matrix, chunk: sparse.csr_matrix, measure: str) 
         mean_square = np.maximum(xx - 2 * xy + yy, 0.0) / np.maximum(n, 1)
         return np.where(n > 0, 1.0 / (mean_square + 1.0), 0.0)
     x, y = _product(rows, has_chunk), _product(has, chunk)
-    spread = np.maximum(n * xx - x * x, 0.0) * np.maximum(n * yy - y * y, 0.0)
-    return _ratio(n * xy - x * y, np.sqrt(spread))
+    return _ratio(n * xy - x * y, np.sqrt(_spread(n, x, xx) * _spread(n, y, yy)))
+
+
+def _spread(n: Doubles, sums: Doubles, squares: Doubles) -> Doubles:
+    """nΣx² − (Σx)², 0 where that is rounding."""
+    most = n * squares
+    spread = most - np.square(sums)
+    most *= _VARIES
+    spread[spread < most] = 0.0
+    return spread
 
 
 def _product(rows: sparse.csr_matrix, chunk: sparse.csr_matrix) -> Doubles:
-    return (rows @ chunk.T.toarray(order="C")).astype(np.float64)
+    return rows @ chunk.T.toarray(order="C")
 
 
 def _ratio(above: Doubles, below: Doubles) -> Doubles:

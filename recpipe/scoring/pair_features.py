@@ -13,6 +13,7 @@ from scipy import sparse
 from recpipe.data.features import BAGS, UNKNOWN_YEAR
 from recpipe.data.interactions import FloatArray, Histories
 from recpipe.data.training_set import TrainingSet
+from recpipe.scoring.top import NO_FILM, top
 
 LATELY = 5.0
 """Films after which a film of a history weighs half in what its user likes of late."""
@@ -56,17 +57,17 @@ def names(members: tuple[str, ...]) -> list[str]:
 
 
 def candidates(scores: Mapping[str, FloatArray], histories: Histories, each: int) -> NDArray[np.bool_]:
-    """bool [rows × n_items]: films that any member has among its `each` best that the user has not seen.
+    """bool [rows × n_items]: films that any member has among its `each` best that the user has not seen; of equal
+    scores the lower film comes first.
 
     scores: by member, float32 [rows × n_items].
     """
     seen = histories.matrix()
     found = np.zeros(seen.shape, dtype=np.bool_)
-    rows = np.arange(len(histories))[:, None]
     for said in scores.values():
-        unseen = _without(said, seen)
-        found[rows, np.argpartition(-unseen, min(each, unseen.shape[1] - 1), axis=1)[:, :each]] = True
-    found[seen.nonzero()] = False
+        best, _ = top(_without(said, seen), each)
+        rows, at = np.nonzero(best != NO_FILM)
+        found[rows, best[rows, at]] = True
     return found
 
 

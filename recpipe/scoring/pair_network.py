@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
-from recpipe.recipe import Recipe, UnknownUsers
+from recpipe.recipe import ROWS_A_CALL, Recipe, UnknownUsers
 from recpipe.scoring.networks import device_of, network_from, score_in_blocks, weights_of
 
 PAIRS = 2**17
-"""Pairs in one block: with 256 units a pair, 128 MiB a layer."""
+"""Pairs in one block at most: with 256 units a pair, 128 MiB a layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +32,9 @@ class PairNetwork:
     serves_newcomers: ClassVar[bool] = False
 
     def scores(self, users: Histories) -> FloatArray:
-        """float32 [rows × n_items]; raises `UnknownUsers` for newcomers, whose embedding was never learned."""
+        """float32 [rows × n_items], in blocks into which `ROWS_A_CALL` rows go evenly; raises `UnknownUsers` for
+        newcomers, whose embedding was never learned.
+        """
         unknown = int((users.users == NEWCOMER).sum() + (users.users >= self.n_users).sum())
         if unknown:
             raise UnknownUsers(
@@ -44,7 +47,8 @@ class PairNetwork:
         def score(rows: Histories) -> torch.Tensor:
             return self.network.scores(torch.from_numpy(rows.users.astype(np.int64)).to(device))
 
-        return score_in_blocks(self.network, score, users, max(1, pairs // self.n_items))
+        n_blocks = ceil(ROWS_A_CALL / max(1, pairs // self.n_items))
+        return score_in_blocks(self.network, score, users, ceil(ROWS_A_CALL / n_blocks))
 
     def arrays(self) -> dict[str, Any]:
         """The sizes and the network's state."""

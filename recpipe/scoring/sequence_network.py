@@ -9,10 +9,8 @@ import numpy as np
 import torch
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
-from recpipe.recipe import Recipe
+from recpipe.recipe import ROWS_A_CALL, Recipe
 from recpipe.scoring.networks import device_of, network_from, score_in_blocks, weights_of
-
-BLOCK = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class SequenceNetwork:
             users = np.where(known, rows.users, self.n_users).astype(np.int64)
             return self.network.scores(films, torch.from_numpy(users).to(device))
 
-        return score_in_blocks(self.network, score, users, BLOCK)
+        return score_in_blocks(self.network, score, users, ROWS_A_CALL)
 
     def arrays(self) -> dict[str, Any]:
         """The sizes and the network's state."""

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from recpipe.data.interactions import NEWCOMER, FloatArray, Histories
 from recpipe.recipe import Recipe
-from recpipe.scoring.comparing import CELLS, Comparison
+from recpipe.scoring.comparing import CELLS, Comparison, Counts
 from recpipe.scoring.nearest import (
     COMPARES_RATINGS,
     SIMILARITIES,
@@ -66,8 +66,7 @@ class UserNeighbours:
         """float32 [rows × n_items]."""
         if isinstance(self.similarity, Comparison):
             return self._summed(users)
-        share = np.diff(self.ratings.tocsc().indptr) / max(1, self.ratings.shape[0])
-        scores = np.tile((share - 1.0 + min(0.0, self._lowest)).astype(np.float32), (len(users), 1))
+        scores = np.tile(self._where_too_few, (len(users), 1))
         for start in range(0, len(users), _BLOCK):
             sums = self._sums(users.rows(slice(start, start + _BLOCK)))
             np.divide(
@@ -107,15 +106,22 @@ class UserNeighbours:
                 f"neighbours: the similarity {self.similarity!r} compares ratings, and these histories have none: "
                 "give histories with ratings, or fit with similarity: history_cosine"
             )
-        add_up = sums_over_nearest_overall if self.overall else sums_over_nearest
         if self.film_similarity is not None:
-            return add_up(self.film_similarity, block.rating_matrix().T.tocsc(), self.neighbours).transposed()
-        return add_up(self._near(block), self.ratings.tocsc(), self.neighbours)
+            return self._sums_over_films(self.film_similarity, block.rating_matrix().T).transposed()
+        near = self._near(block)
+        if self.overall:
+            return sums_over_nearest_overall(nearest_overall(near, self.neighbours), self.ratings)
+        return sums_over_nearest(near, self._by_film, self.neighbours)
+
+    def _sums_over_films(self, similarity: FloatArray, given: sparse.csc_matrix) -> Sums:
+        if self.overall:
+            return sums_over_nearest_overall(self._near_films, given.tocsr())
+        return sums_over_nearest(similarity, given, self.neighbours)
 
     def _near(self, block: Histories) -> FloatArray:
         """float32 [rows × training users]."""
         if isinstance(self.similarity, Comparison):
-            given = self.similarity.weighed(block.matrix(), self.ratings)
+            given = self.similarity.weighed(block.matrix(), self._counts)
             near = self._with_all(given).astype(np.float32)
         else:
             near = similarities(block.rating_matrix(), self.ratings, self.similarity)
@@ -124,10 +130,30 @@ class UserNeighbours:
         return near
 
     @cached_property
+    def _where_too_few(self) -> FloatArray:
+        """float32 [n_items]: what a film with too few neighbours is scored."""
+        share = self.ratings.getnnz(axis=0) / max(1, self.ratings.shape[0])
+        below_all: FloatArray = (share - 1.0 + min(0.0, float(self.ratings.data.min(initial=0.0)))).astype(np.float32)
+        return below_all
+
+    @cached_property
+    def _by_film(self) -> sparse.csc_matrix:
+        return self.ratings.tocsc()
+
+    @cached_property
+    def _near_films(self) -> sparse.csr_matrix:
+        assert self.film_similarity is not None
+        return nearest_overall(self.film_similarity, self.neighbours)
+
+    @cached_property
+    def _counts(self) -> Counts:
+        return Counts.of(self.ratings)
+
+    @cached_property
     def _with_all(self) -> Callable[[sparse.csr_matrix], Doubles]:
         """Compares weighed histories with those of all training users."""
         assert isinstance(self.similarity, Comparison)
-        return self.similarity.with_all(self.similarity.weighed(self.ratings, self.ratings).T.tocsr())
+        return self.similarity.with_all(self.similarity.weighed(self.ratings, self._counts).T.tocsr())
 
     @cached_property
     def _votes(self) -> RightFactor:
@@ -135,10 +161,6 @@ class UserNeighbours:
 
     def _enough(self, counts: NDArray[np.int32], weights: FloatArray) -> NDArray[np.bool_]:
         return (counts >= self.min_neighbours) & (weights > 0)
-
-    @property
-    def _lowest(self) -> float:
-        return float(self.ratings.data.min(initial=0.0))
 
     def arrays(self) -> dict[str, Any]:
         """The ratings, the numbers, the measure as bytes, and the films' similarities where there are any."""

@@ -13,12 +13,13 @@ from recpipe.blending.blend import Blend, blend
 from recpipe.data.ids import UNKNOWN, Ids
 from recpipe.data.interactions import NEWCOMER, Histories, LongArray
 from recpipe.data.parts import HeldOut, Parts
-from recpipe.evaluation.ranking import NO_FILM, Ranking, rank
+from recpipe.evaluation.ranking import Ranking, rank
 from recpipe.explaining.looking import Listed, Looked, html
 from recpipe.explaining.reasons import Reasons, places, reasons
 from recpipe.lineage import Lineage, Node, Standing
 from recpipe.progress import tell
 from recpipe.recipe import Scorer
+from recpipe.scoring.top import NO_FILM
 from recpipe.settings import Project
 from recpipe.steps.ensemble import film_features, year_masker
 from recpipe.steps.members import ids_of, scorer_on, stale_members

@@ -15,12 +15,10 @@ from recpipe.data.interactions import FloatArray, LongArray
 from recpipe.data.splits.by_user import hidden
 from recpipe.data.splits.strategy import first_watches
 from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import Recipe, Run, Scorer
+from recpipe.recipe import ROWS_A_CALL, Recipe, Run, Scorer
 from recpipe.scoring.pair_features import Films, candidates, features, places
 from recpipe.training.endings import cut_short
 
-ROWS = 128
-"""Users whose members' scores are held at once."""
 MOST_SHARE = 0.2
 """Of a user's films are hidden at most, as in the split `holdout`."""
 
@@ -98,8 +96,8 @@ def examples(
     films, histories = Films.of(known), known.interactions.histories()
     asked = np.flatnonzero(np.diff(wanted.indptr))
     parts = []
-    for start in range(0, len(asked), ROWS):
-        users = asked[start : start + ROWS]
+    for start in range(0, len(asked), ROWS_A_CALL):
+        users = asked[start : start + ROWS_A_CALL]
         rows, targets = histories.rows(users), wanted[users].toarray() > 0
         scores = {name: member.scorer.scores(rows) for name, member in members.items()}
         named = candidates(scores, rows, each)

@@ -178,7 +178,9 @@ def test_the_settings_that_are_delivered_are_right():
         ({"members": ()}, "at least 1 item"),
         ({"members": ("a", "a")}, "named twice: a"),
         ({"metric": "ndgc@10"}, "did you mean ndcg@10"),
-        ({"candidates": 10, "k": 20}, "at least 20"),
+        ({"candidates": 10, "k": 20, "method": "rrf"}, "at least 20"),
+        ({"candidates": 20, "k": 20, "method": "minmax"}, "minmax want at least 21"),
+        ({"candidates": 20, "metric": "ndcg@20"}, "zscore want at least 21"),
         ({"method": "mean"}, "rrf"),
         ({"switch_by": "age"}, "recent"),
         ({"memebrs": ("a",)}, "Extra inputs"),
@@ -187,3 +189,8 @@ def test_the_settings_that_are_delivered_are_right():
 def test_wrong_settings_are_refused(changes, told):
     with pytest.raises(ValueError, match=told):
         EnsembleSettings(**{"members": ("a", "b")} | changes)
+
+
+@pytest.mark.parametrize("method", ["rrf", "borda"])
+def test_places_count_for_the_last_film_too_so_that_no_more_candidates_than_are_handed_in_will_do(method):
+    assert EnsembleSettings(members=("a", "b"), candidates=10, method=method).candidates == 10

@@ -3,8 +3,9 @@ import pytest
 
 from recpipe.data.features import UNKNOWN_YEAR
 from recpipe.data.interactions import Interactions
-from recpipe.evaluation import ranking as module
-from recpipe.evaluation.ranking import NO_FILM, Ranking, rank, release_year_filter, top
+from recpipe.evaluation.ranking import Ranking, rank, release_year_filter
+from recpipe.recipe import NonFiniteScores
+from recpipe.scoring.top import NO_FILM
 from recpipe_tests.evaluation.scorers import Known, random_world, watched
 
 
@@ -30,60 +31,6 @@ def test_equal_scores_are_ordered_by_film_number():
     scorer = Known(np.array([[1, 2, 1, 2, 1, 1], [0, 0, 0, 0, 0, 0]], dtype=np.float32))
     ranking = rank(scorer, watched([[0], [1]], 6).histories(), 4)
     assert ranking.items.tolist() == [[1, 3, 2, 4], [0, 2, 3, 4]]
-
-
-def test_the_order_is_that_of_a_full_sort_with_many_ties():
-    random = np.random.default_rng(1)
-    scores = random.integers(0, 6, (200, 40)).astype(np.float32)
-    items, values = top(scores, 15)
-    slow = np.array([sorted(range(40), key=lambda item: (-row[item], item))[:15] for row in scores])
-    np.testing.assert_array_equal(items, slow)
-    np.testing.assert_array_equal(values, np.take_along_axis(scores, slow, axis=1))
-
-
-def kinds_of_scores(random, n_rows, n_columns):
-    """Rows as models give them, and as would hurt a search for the k-th highest score."""
-    plain = random.standard_normal((n_rows, n_columns)).astype(np.float32)
-    signs = random.choice(np.array([-1, 1], dtype=np.float32), plain.shape)
-    yield plain
-    yield np.round(plain)
-    yield np.maximum(plain - 2, 0) * signs  # both zeros, which are equal
-    yield np.zeros_like(plain)
-    yield np.sort(plain, axis=1)
-    yield np.where(np.arange(n_columns) % 7 == 3, plain + 100, plain)
-    yield np.where(random.random(plain.shape) < 0.9, -np.inf, plain)
-    yield np.full_like(plain, -np.inf)
-    yield np.where(np.arange(n_rows)[:, None] % 2, np.round(plain), plain)
-
-
-@pytest.mark.parametrize("n_columns", [1, 7, 96, 500, 1001])
-@pytest.mark.parametrize("k", [1, 3, 12, 100])
-@pytest.mark.parametrize("many", [module.MANY_CANDIDATES, 100])
-def test_lists_are_those_of_a_full_stable_sort_whatever_the_scores(monkeypatch, n_columns, k, many):
-    monkeypatch.setattr(module, "MANY_CANDIDATES", many)
-    for scores in kinds_of_scores(np.random.default_rng(2), 9, n_columns):
-        items, values = top(scores, k)
-        slow = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-        reached = np.take_along_axis(scores, slow, axis=1)
-        padding = ((0, 0), (0, k - slow.shape[1]))
-        reached = np.pad(reached, padding, constant_values=-np.inf)
-        expected = np.where(reached == -np.inf, NO_FILM, np.pad(slow, padding))
-        np.testing.assert_array_equal(items, expected)
-        np.testing.assert_array_equal(values.view(np.uint32), reached.view(np.uint32))  # a zero keeps its sign
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("column", [0, 500, 998, 1000])
-def test_a_score_that_is_not_finite_is_found_wherever_it_stands(bad, column):
-    scores = np.zeros((3, 1001), dtype=np.float32)
-    scores[1, column] = bad
-    with pytest.raises(ValueError, match="diverged"):
-        top(scores, 2)
-
-
-def test_nobody_asked_is_nobody_told():
-    items, values = top(np.zeros((0, 40), dtype=np.float32), 3)
-    assert items.shape == values.shape == (0, 3)
 
 
 def test_lists_are_padded_where_too_few_films_are_left():
@@ -126,6 +73,23 @@ def test_scores_that_are_not_finite_are_an_error(bad):
     table[0, 3] = bad
     with pytest.raises(ValueError, match="diverged"):
         rank(Known(table), watched([[0]], 5).histories(), 2)
+
+
+def test_a_list_that_minus_infinity_leaves_short_is_an_error():
+    table = np.zeros((200, 5), dtype=np.float32)
+    table[150, 1:] = -np.inf
+    histories = watched([[0]] * 200, 5).histories()
+    with pytest.raises(NonFiniteScores, match="diverged"):
+        rank(Known(table), histories, 2)
+    with pytest.raises(NonFiniteScores, match="diverged"):
+        rank(Known(np.full((1, 5), -np.inf, dtype=np.float32)), watched([[0]], 5).histories(), 2)
+
+
+def test_lists_that_masks_leave_short_are_no_error():
+    scorer, histories = Known(np.ones((2, 4), dtype=np.float32)), watched([[0, 1, 2, 3], [0]], 4).histories()
+    nothing = np.zeros(4, dtype=np.bool_)
+    for masks in ({}, {"allowed": nothing}, {"masker": lambda asked: np.zeros((len(asked), 4), dtype=np.bool_)}):
+        assert rank(scorer, histories, 2, **masks).items[0].tolist() == [NO_FILM, NO_FILM]
 
 
 def test_scores_of_another_shape_are_an_error():

@@ -5,10 +5,10 @@ import pytest
 from scipy import sparse
 
 from recpipe.data.interactions import Histories
-from recpipe.evaluation.ranking import NO_FILM
 from recpipe.explaining.contributions import contributions
 from recpipe.recipe import Run
 from recpipe.scoring.item_weights import ItemWeights
+from recpipe.scoring.top import NO_FILM
 from recpipe_tests import worlds
 from recpipe_tests.settings_for_tests import tiny_recipe
 

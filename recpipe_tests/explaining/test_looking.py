@@ -3,9 +3,10 @@ import pytest
 
 from recpipe.data.features import Bag, ItemFeatures
 from recpipe.data.interactions import NEWCOMER, Histories
-from recpipe.evaluation.ranking import NO_FILM, Ranking
+from recpipe.evaluation.ranking import Ranking
 from recpipe.explaining.looking import WATCHED, Listed, Looked, html, people
 from recpipe.explaining.reasons import NOTHING, PLACES, SUM, Part, Reason, Reasons
+from recpipe.scoring.top import NO_FILM
 
 DAY = 86_400
 FILMS = ItemFeatures(

@@ -1,13 +1,14 @@
 import numpy as np
 import pytest
 
-from recpipe.evaluation.ranking import NO_FILM, Ranking
+from recpipe.evaluation.ranking import Ranking
 from recpipe.explaining.reasons import NEAREST, NOTHING, PLACES, SAME, SHOWN, SUM, TREES, places, reasons
 from recpipe.explaining.trees import tree_contributions
 from recpipe.recipe import Run
 from recpipe.scoring.factors import Factors
 from recpipe.scoring.item_weights import ItemWeights
 from recpipe.scoring.same_for_all import SameForAll
+from recpipe.scoring.top import NO_FILM
 from recpipe_tests import worlds
 from recpipe_tests.explaining.test_contributions import history
 from recpipe_tests.settings_for_tests import tiny_recipe

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import sparse
 
-from recpipe.scoring.comparing import largest
+from recpipe.scoring.comparing import Comparison, Counts, largest
 
 
 def sorted_out(similarities: np.ndarray, neighbours: int) -> np.ndarray:
@@ -38,3 +39,12 @@ def test_the_smallest_number_above_zero_is_a_neighbour() -> None:
 
 def test_no_rows_have_no_neighbours() -> None:
     assert largest(np.zeros((0, 4)), 2).shape == (0, 4)
+
+
+def test_bm25_counts_columns_that_everybody_has_in_a_rows_length() -> None:
+    rows = np.array([[1, 1, 0, 0], [1, 0, 1, 0], [1, 1, 1, 1]])
+    held_by, lengths = [3, 2, 2, 1], np.array([2, 2, 4])
+    damped = 2.2 / (1 + 1.2 * (0.25 + 0.75 * lengths / (8 / 3)))
+    matrix = sparse.csr_matrix(rows, dtype=np.float32)
+    weighed = Comparison(weighting="bm25").weighed(matrix, Counts.of(matrix))
+    np.testing.assert_allclose(weighed.toarray(), rows * np.log(3 / np.array(held_by)) * damped[:, None], rtol=1e-12)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from recpipe.costs import Cost, Shape
 from recpipe.data.interactions import Histories, Interactions
 from recpipe.data.training_set import TrainingSet
-from recpipe.recipe import NetworkRecipe, Recipe, Run, Scorer, UnknownUsers
+from recpipe.recipe import ROWS_A_CALL, NetworkRecipe, Recipe, Run, Scorer, UnknownUsers
 from recpipe.scoring import pair_network
 from recpipe.scoring.history_network import HistoryNetwork
 from recpipe.scoring.pair_network import PairNetwork
@@ -155,16 +155,29 @@ def test_newcomers_are_served_from_their_history_and_refused_where_only_the_numb
         by_pair.scores(users.rows(np.array([0, 1])).as_newcomers())
 
 
-def test_pairs_come_in_blocks_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[int] = []
+class Counting(ToyNetwork):
+    """Keeps how many rows each call was about."""
 
-    class Counting(ToyNetwork):
-        def scores(self, asked_for: Tensor) -> Tensor:
-            asked.append(len(asked_for))
-            return super().scores(asked_for)
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[int] = []
 
-    for pairs, most in ((10 * N_ITEMS, 10), (1, 1)):
-        asked.clear()
-        monkeypatch.setattr(pair_network, "PAIRS", pairs)
-        PairNetwork(Counting(), N_USERS, N_ITEMS).scores(everybody().rows(np.arange(25)))
-        assert set(asked) == {most}
+    def scores(self, asked: Tensor) -> Tensor:
+        self.asked.append(len(asked))
+        return super().scores(asked)
+
+
+def test_pairs_come_in_blocks_of_bounded_size_that_the_rows_of_a_call_fill(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = everybody().rows(np.arange(ROWS_A_CALL))
+    for most, block in ((1000, 128), (127, 64), (97, 64), (10, 10), (1, 1), (0, 1)):
+        monkeypatch.setattr(pair_network, "PAIRS", most * N_ITEMS + 1)
+        network = Counting()
+        PairNetwork(network, N_USERS, N_ITEMS).scores(rows)
+        assert set(network.asked) == {block}
+        assert sum(network.asked) < ROWS_A_CALL + len(network.asked)
+
+
+def test_the_rows_of_a_call_are_one_block_of_histories() -> None:
+    for kind in (HistoryNetwork(Counting(), N_ITEMS, N_USERS), SequenceNetwork(Counting(), LENGTH, N_ITEMS, N_USERS)):
+        kind.scores(everybody().rows(np.arange(ROWS_A_CALL)))
+        assert kind.network.asked == [ROWS_A_CALL]

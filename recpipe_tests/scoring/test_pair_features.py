@@ -52,6 +52,15 @@ def test_a_candidate_is_among_a_members_best_that_the_user_has_not_seen() -> Non
         assert found[user].sum() <= 4
 
 
+def test_of_equal_scores_the_lower_films_are_candidates() -> None:
+    watched = Interactions.sorted_from(np.array([0, 1]), np.array([3, 0]), np.array([0, 1]), None, 2, 500)
+    scores = np.zeros((2, 500), dtype=np.float32)
+    scores[:, [200, 400]] = 1.0, -1.0
+    found = candidates({"one": scores}, watched.histories(), each=100)
+    assert np.flatnonzero(found[0]).tolist() == [film for film in range(100) if film != 3] + [200]
+    assert np.flatnonzero(found[1]).tolist() == [*range(1, 100), 200]
+
+
 def test_members_are_told_in_deviations_and_places_among_what_is_unseen() -> None:
     chosen = candidates(said(), histories(), each=5)
     told = features(Films.of(train()), said(), histories(), chosen)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recpipe.scoring.products import BLOCK, row_by_row
+from recpipe.recipe import ROWS_A_CALL
+from recpipe.scoring.products import row_by_row
 
 
-@pytest.mark.parametrize("n_rows", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
+@pytest.mark.parametrize("n_rows", [0, 1, ROWS_A_CALL - 1, ROWS_A_CALL, ROWS_A_CALL + 1, 3 * ROWS_A_CALL])
 def test_a_row_is_the_same_to_the_last_bit_whatever_is_beside_it(n_rows):
     random = np.random.default_rng(0)
     rows = random.standard_normal((n_rows, 24), dtype=np.float32)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from recpipe.data.interactions import NEWCOMER
-from recpipe.evaluation.ranking import NO_FILM, rank
+from recpipe.evaluation.ranking import rank
 from recpipe.explaining.looking import people
 from recpipe.explaining.reasons import PLACES, SUM
+from recpipe.scoring.top import NO_FILM
 from recpipe.steps.ensemble import film_features
 from recpipe.steps.look import Wanted, look, looked
 from recpipe.storage import Missing

@@ -13,8 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from recpipe.costs import FLOAT, Cost, Shape
-from recpipe.scoring.history_network import BLOCK
+from recpipe.costs import FLOAT, RANKED, Cost, Shape
 from recpipe.training.autoencoding import Annealing, HistoryRecipe, dense, drawn
 from recpipe.training.costs import learned, ranking, users_stream
 from recpipe.training.dropout import Dropout
@@ -65,7 +64,7 @@ class MacridVae(HistoryRecipe):
         parameters = self.parameter_count(shape)
         rows = min(self.batch_size, shape.n_users)
         step = FLOAT * rows * self.prototypes * 10 * (shape.n_items + self.embedding_size)
-        scoring = ranking(shape, 5) + 3 * FLOAT * BLOCK * self.prototypes * shape.n_items
+        scoring = ranking(shape, 5) + 3 * FLOAT * RANKED * self.prototypes * shape.n_items
         seconds = shape.n_users * self.prototypes * (1.2e-10 * parameters + 2e-8 * shape.n_items)
         seconds += shape.n_users / max(1, rows) * 1e-9 * parameters
         return learned(parameters, step, scoring, users_stream(shape), seconds)

@@ -8,10 +8,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from recpipe.costs import BLAS, FLOAT, Cost, Shape
+from recpipe.costs import BLAS, FLOAT, RANKED, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Run
-from recpipe.scoring.history_network import BLOCK, HistoryNetwork
+from recpipe.scoring.history_network import HistoryNetwork
 from recpipe.training.batches import user_batches
 from recpipe.training.costs import learned, ranking, users_stream
 from recpipe.training.history_product import history_product
@@ -70,7 +70,7 @@ class Fism(GradientNetworkRecipe):
         × films."""
         parameters = self.parameter_count(shape)
         rows = min(self.batch_size, shape.n_users)
-        step, scoring = (FLOAT * each * shape.n_items for each in (10 * rows, 8 * BLOCK))
+        step, scoring = (FLOAT * each * shape.n_items for each in (10 * rows, 8 * RANKED))
         seconds = shape.n_users * shape.n_items * (1e-8 + 2.5e-10 * self.embedding_size)
         seconds += shape.n_users / max(1, rows) * 3e-9 * parameters
         return learned(parameters, step, BLAS + scoring + ranking(shape), users_stream(shape), seconds)

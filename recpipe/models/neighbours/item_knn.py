@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from recpipe.costs import DOUBLE, FLOAT, Cost, Shape
 from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import Recipe, Run
-from recpipe.scoring.comparing import CELLS, Comparison, Doubles, Similarity, Weighting, nearest_of_each
+from recpipe.scoring.comparing import CELLS, Comparison, Counts, Doubles, Similarity, Weighting, nearest_of_each
 from recpipe.scoring.item_weights import ItemWeights
 
 
@@ -52,7 +52,7 @@ class ItemKnn(Recipe):
         """Sparse weights [n_items × n_items]."""
         comparison = self._comparison()
         by_film = train.interactions.matrix().T.tocsr()
-        by_film = comparison.weighed(by_film, by_film)
+        by_film = comparison.weighed(by_film, Counts.of(by_film))
         with_all = comparison.with_all(by_film.T.tocsr())
 
         def similarities(start: int, stop: int) -> Doubles:

@@ -81,5 +81,5 @@ class KnnBasic(Recipe):
             return Cost(ratings, seconds)
         compared = 1 if self.similarity == "history_cosine" else 4 if self.similarity != "pearson" else 6
         block = min(CHUNK, shape.n_items)
-        between = FLOAT * shape.n_items**2 + block * (FLOAT * shape.n_users + (compared + 2) * DOUBLE * shape.n_items)
+        between = FLOAT * shape.n_items**2 + block * (DOUBLE * shape.n_users + (compared + 2) * DOUBLE * shape.n_items)
         return Cost(ratings + between, seconds + compared * 7e-10 * shape.n_events * shape.n_items)
