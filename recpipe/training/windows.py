@@ -196,6 +196,17 @@ def film_vectors(n_items: int, size: int, deviation: float = 0.02) -> nn.Embeddi
     return items
 
 
+def zeros_without_a_window(users: nn.Embedding, train: TrainingSet) -> None:
+    """users: a vector a user and one more. Zeros for whom training asks nothing: a single film is followed by none.
+
+    No gradient reaches them, nor does weight decay change them: they stay zeros, and what such a vector began with
+    never counts.
+    """
+    silent = torch.from_numpy(train.interactions.histories().lengths < 2)
+    with torch.no_grad():
+        users.weight[: len(silent)][silent] = 0.0
+
+
 def from_the_first_film(films: Tensor, padding: int, read: Callable[[Tensor], Tensor]) -> Tensor:
     """What `read` makes of rows moved to the left, moved back: [rows × length × size].
 

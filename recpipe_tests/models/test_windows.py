@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from recpipe.data.interactions import Interactions
+from recpipe.data.training_set import TrainingSet
+from recpipe.recipe import Run
 from recpipe.training.windows import NextFilmRecipe, WindowLearner, WindowRecipe
 from recpipe_tests.networks import PADDING, TINY, random_network
 from recpipe_tests.settings_for_tests import model_names, recipe_of, tiny_recipe
@@ -81,3 +85,14 @@ def test_every_loss_teaches_every_parameter(model: str, loss: str) -> None:
     torch.manual_seed(0)
     learner.loss(*given(learner, FILMS, TARGETS)).backward()
     assert all(parameter.grad is not None and parameter.grad.any() for parameter in learner.parameters())
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if network(model).knows_users])
+def test_who_has_no_window_to_learn_from_is_scored_as_a_newcomer_with_the_same_history(model: str) -> None:
+    users, items = np.array([0, 0, 0, 1, 1, 2]), np.array([1, 2, 3, 2, 0, 3])
+    train = TrainingSet(Interactions.sorted_from(users, items, np.arange(6), None, 4, 5))
+    scorer = tiny_recipe(model, weight_decay=0.1).fit(train, Run(seed=5, epochs=3))
+    histories = train.interactions.histories()
+    known, newcomers = scorer.scores(histories), scorer.scores(histories.as_newcomers())
+    np.testing.assert_array_equal(known[2:], newcomers[2:])
+    assert (known[:2] != newcomers[:2]).any(axis=1).all()

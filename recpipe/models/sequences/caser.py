@@ -13,8 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recpipe.costs import Cost, Shape
+from recpipe.data.training_set import TrainingSet
 from recpipe.training.dropout import Dropout
-from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, convolved, film_vectors
+from recpipe.training.windows import (
+    NextFilmLearner,
+    NextFilmRecipe,
+    convolved,
+    film_vectors,
+    zeros_without_a_window,
+)
 
 
 @final
@@ -30,7 +37,7 @@ class Caser(NextFilmRecipe):
 
     Departures: the losses are those of `NextFilmRecipe`, cross_entropy by default, where the paper has binary
     cross-entropy with three drawn films; the target is the next film, not the next three. Somebody unknown has a user's
-    vector of zeros.
+    vector of zeros, and so has who watched one film, which no target follows.
     """
 
     order: int = Field(default=5, ge=1)
@@ -74,6 +81,10 @@ class CaserNetwork(NextFilmLearner):
         with torch.no_grad():
             self.outputs[:, -1] = 0.0
         self.dropout = Dropout(recipe.dropout)
+
+    def prepare(self, train: TrainingSet) -> None:
+        """A vector of zeros where nothing is learned of a user."""
+        zeros_without_a_window(self.users, train)
 
     def vectors(self) -> Tensor:
         """[n_items × 2 size + 1]."""

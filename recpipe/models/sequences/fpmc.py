@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from recpipe.costs import Cost, Shape
+from recpipe.data.training_set import TrainingSet
 from recpipe.training.dropout import Dropout
-from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, film_vectors
+from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, film_vectors, zeros_without_a_window
 
 
 @final
@@ -26,8 +27,8 @@ class Fpmc(NextFilmRecipe):
     paper's -ln σ(w - n). dropout: of p and m.
 
     Departures: cross_entropy over all films by default; a drawn film serves all targets of a batch, where the paper
-    draws one for each; somebody unknown has zeros for p. max_length says how many targets make a row of a batch, and
-    nothing else.
+    draws one for each; somebody unknown has zeros for p, and so has who watched one film, which no target follows.
+    max_length says how many targets make a row of a batch, and nothing else.
     """
 
     def network(self, n_users: int, n_items: int) -> FpmcNetwork:
@@ -53,6 +54,10 @@ class FpmcNetwork(NextFilmLearner):
         self.items = film_vectors(n_items, size, 0.1)
         self.outputs = nn.Parameter(torch.randn(n_items, 2 * size) * 0.1)
         self.dropout = Dropout(recipe.dropout)
+
+    def prepare(self, train: TrainingSet) -> None:
+        """Zeros for p where nothing is learned of a user."""
+        zeros_without_a_window(self.users, train)
 
     def vectors(self) -> Tensor:
         """[n_items × 2 size]."""
