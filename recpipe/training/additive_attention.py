@@ -15,8 +15,9 @@ Activation: TypeAlias = Literal["sigmoid", "tanh"]
 def additive_scores(queries: Tensor, keys: Tensor, direction: Tensor, activation: Activation) -> Tensor:
     """direction · activation(query + key) of each pair of positions (Bahdanau et al. 2015).
 
-    queries, keys: [rows × length × size]; direction: [size] → [rows × length (who looks) × length (at whom)]. The sums,
-    size numbers a pair, are never there as a whole, nor kept for the gradient: they are made again.
+    queries: [rows × asking × size]; keys: [rows × asked × size]; direction: [size] → [rows × asking (who looks) ×
+    asked (at whom)]. The sums, size numbers a pair, are never there as a whole, nor kept for the gradient: they are
+    made again.
     """
     with torch.autocast(queries.device.type, enabled=False):
         scores: Tensor = _AdditiveScores.apply(queries.float(), keys.float(), direction.float(), activation)
@@ -36,7 +37,7 @@ class _AdditiveScores(torch.autograd.Function):
 
     @staticmethod
     def vjp(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """[rows × length × length] → the gradients of queries, keys and direction."""
+        """[rows × asking × asked] → the gradients of queries, keys and direction."""
         queries, keys, direction = ctx.saved_tensors
         of_queries, of_keys = torch.empty_like(queries), torch.empty_like(keys)
         of_direction = torch.zeros_like(direction)
@@ -51,7 +52,7 @@ class _AdditiveScores(torch.autograd.Function):
 
 
 def _active(queries: Tensor, keys: Tensor, activation: Activation) -> Tensor:
-    """[rows × length × length × size]."""
+    """[rows × asking × asked × size]."""
     sums = queries[:, :, None] + keys[:, None]
     return sums.sigmoid_() if activation == "sigmoid" else sums.mul_(2).sigmoid_().mul_(2).sub_(1)
 

@@ -22,6 +22,9 @@ from recpipe.training.losses import softmax_over
 from recpipe.training.sampled_losses import generalised_binary_cross_entropy, sampled_softmax
 from recpipe.training.settings import GradientNetworkRecipe
 
+EVERY, LATEST = slice(None), slice(-1, None)
+"""Of a window's positions, those that are wanted: to learn from, and to score by."""
+
 
 class WindowRecipe(GradientNetworkRecipe):
     """max_length: the latest films that are read. dropout: share of the numbers that are set to zero while learning."""
@@ -122,9 +125,13 @@ class WindowLearner(Learner):
     def states(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length], padded on the left → what ranks the film after each [rows × length × size]."""
 
+    def last(self, films: Tensor, *users: Tensor) -> Tensor:
+        """The last of `states` [rows × size], for scoring; where it can be had without the others a network says so."""
+        return self.states(films, *users)[:, -1]
+
     def scores(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length] → [rows × n_items]."""
-        return self.states(films, *users)[:, -1] @ self.vectors().T
+        return self.last(films, *users) @ self.vectors().T
 
     @abstractmethod
     def loss(self, films: Tensor, targets: Tensor, *users: Tensor) -> Tensor:

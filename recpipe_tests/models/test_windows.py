@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
+from recpipe.models.sequences.repeat_net import RepeatNetNetwork
 from recpipe.recipe import Run
-from recpipe.training.windows import NextFilmRecipe, WindowLearner, WindowRecipe
+from recpipe.training.windows import LATEST, NextFilmRecipe, WindowLearner, WindowRecipe
 from recpipe_tests.networks import PADDING, TINY, random_network
 from recpipe_tests.settings_for_tests import model_names, recipe_of, tiny_recipe
 
@@ -34,7 +36,7 @@ def network(model: str, **settings: Any) -> WindowLearner:
     """The third user is unknown."""
     recipe = tiny_recipe(model, negatives=3, **settings)
     assert isinstance(recipe, WindowRecipe)
-    learner: WindowLearner = random_network(type(recipe), **recipe.model_dump() | TINY)
+    learner: WindowLearner = random_network(type(recipe), **recipe.model_dump() | TINY | settings)
     return learner
 
 
@@ -68,6 +70,32 @@ def test_the_loss_is_that_of_the_scores_at_every_target(model: str) -> None:
         scores = learner.scores(*given(learner, FILMS[:, : column + 1]))[row]
         terms.append(-torch.log_softmax(scores, dim=0)[TARGETS[row, column]])
     torch.testing.assert_close(learner.loss(*given(learner, FILMS, TARGETS)), torch.stack(terms).mean())
+
+
+@every_model
+@pytest.mark.parametrize("length", [1, 5, 40])
+def test_the_last_state_alone_is_the_last_of_all_states(model: str, length: int) -> None:
+    learner = network(model, max_length=40)
+    films = torch.randint(PADDING, (3, length), generator=torch.Generator().manual_seed(0))
+    films[0, : length // 2], films[1, : length - 1] = PADDING, PADDING
+    last_of_all = learner.states(*given(learner, films))[:, -1]
+    torch.testing.assert_close(learner.last(*given(learner, films)), last_of_all, rtol=1e-5, atol=1e-5)
+    if isinstance(learner, RepeatNetNetwork):
+        for alone, every in zip(learner.looks(films, LATEST), learner.looks(films), strict=True):
+            torch.testing.assert_close(alone[:, 0], every[:, -1], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "growth"), [("caser", 1.0), ("nextitnet", 1.0), ("narm", 2.0), ("repeat_net", 2.0), ("stamp", 2.0)]
+)
+def test_scoring_multiplies_for_the_latest_film_alone(model: str, growth: float) -> None:
+    """growth: of the multiplications where the window is twice as long; twice as many queries would make it four."""
+    learner, counts = network(model, max_length=80), []
+    for length in (40, 80):
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            learner.scores(*given(learner, torch.ones((3, length), dtype=torch.long)))
+        counts.append(counter.get_total_flops())
+    assert counts[1] <= growth * counts[0]
 
 
 @every_model

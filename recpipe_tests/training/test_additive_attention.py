@@ -11,15 +11,16 @@ from recpipe.training.additive_attention import Activation, additive_scores
 
 @pytest.mark.parametrize("block", [1, 100, 10_000])
 @pytest.mark.parametrize("activation", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("asking", [1, 4])
 def test_scores_and_gradients_are_those_of_the_sums_of_all_pairs(
-    activation: Activation, block: int, monkeypatch: pytest.MonkeyPatch
+    asking: int, activation: Activation, block: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(additive_attention.BLOCK, "cpu", block)
     numbers = torch.Generator().manual_seed(0)
-    shapes = ((3, 4, 5), (3, 4, 5), (5,))
+    shapes = ((3, asking, 5), (3, 4, 5), (5,))
     literal = [torch.randn(shape, generator=numbers, dtype=torch.float64).requires_grad_() for shape in shapes]
     found = [tensor.detach().float().requires_grad_() for tensor in literal]
-    weights = torch.randn(3, 4, 4, generator=numbers, dtype=torch.float64)
+    weights = torch.randn(3, asking, 4, generator=numbers, dtype=torch.float64)
     queries, keys, direction = literal
     expected = getattr(torch, activation)(queries[:, :, None] + keys[:, None]) @ direction
     scores = additive_scores(*found, activation)

@@ -103,3 +103,7 @@ class CaserNetwork(NextFilmLearner):
         joined = torch.relu(self.joining(self.dropout(torch.cat(found, dim=2))))
         of_user = self.users(users[0])[:, None].expand(-1, length, -1)
         return torch.cat((joined, of_user, torch.ones_like(joined[..., :1])), dim=2)
+
+    def last(self, films: Tensor, *users: Tensor) -> Tensor:
+        """From the latest `order` films."""
+        return self.states(films[:, -self.recipe.order :], *users)[:, -1]

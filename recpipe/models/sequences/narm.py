@@ -16,6 +16,8 @@ from recpipe.training.additive_attention import additive_scores
 from recpipe.training.dropout import Dropout
 from recpipe.training.recurrence import recurrent
 from recpipe.training.windows import (
+    EVERY,
+    LATEST,
     NextFilmLearner,
     NextFilmRecipe,
     earlier_and_real,
@@ -65,12 +67,18 @@ class NarmNetwork(NextFilmLearner):
         self.joining = nn.Linear(2 * size, size, bias=False)
         self.dropout = Dropout(recipe.dropout)
 
-    def states(self, films: Tensor, *users: Tensor) -> Tensor:
-        """films int64 [rows × length], padded on the left → B c after each film [rows × length × size]."""
+    def states(self, films: Tensor, *users: Tensor, at: slice = EVERY) -> Tensor:
+        """films int64 [rows × length], padded on the left → B c after the films `at` which it is wanted, [rows ×
+        length × size]."""
         states = from_the_first_film(
             films, self.n_items, lambda moved: recurrent(self.gru, self.dropout(self.items(moved)))
         )
-        matters = additive_scores(self.asking(states), self.asked(states), self.direction, "sigmoid")
-        seen = (matters * earlier_and_real(films != self.n_items)) @ states
-        joined: Tensor = self.joining(self.dropout(torch.cat((states, seen), dim=2)))
+        wanted = states[:, at]
+        matters = additive_scores(self.asking(wanted), self.asked(states), self.direction, "sigmoid")
+        seen = (matters * earlier_and_real(films != self.n_items)[:, at]) @ states
+        joined: Tensor = self.joining(self.dropout(torch.cat((wanted, seen), dim=2)))
         return joined
+
+    def last(self, films: Tensor, *users: Tensor) -> Tensor:
+        """One look back."""
+        return self.states(films, at=LATEST)[:, 0]

@@ -50,6 +50,8 @@ class Nextitnet(NextFilmRecipe):
 class NextitnetNetwork(NextFilmLearner):
     """blocks: in the order of `dilations`."""
 
+    recipe: Nextitnet
+
     def __init__(self, n_items: int, recipe: Nextitnet) -> None:
         super().__init__(n_items, recipe)
         size = recipe.embedding_size
@@ -63,6 +65,11 @@ class NextitnetNetwork(NextFilmLearner):
         for block in self.blocks:
             states = self.dropout(block(states, real))
         return states
+
+    def last(self, films: Tensor, *users: Tensor) -> Tensor:
+        """From the films that the convolutions reach, l and 2l apart."""
+        reached = 1 + sum(3 * dilation * (self.recipe.kernel_size - 1) for dilation in self.recipe.dilations)
+        return self.states(films[:, -reached:])[:, -1]
 
 
 class Block(nn.Module):

@@ -17,6 +17,8 @@ from recpipe.training.dropout import Dropout
 from recpipe.training.losses import softmax_over
 from recpipe.training.recurrence import recurrent
 from recpipe.training.windows import (
+    EVERY,
+    LATEST,
     WindowLearner,
     WindowRecipe,
     earlier_and_real,
@@ -64,9 +66,10 @@ class Look(nn.Module):
         self.asking, self.asked = (nn.Linear(size, size, bias=False) for _ in range(2))
         self.direction = nn.Parameter(torch.randn(size) * size**-0.5)
 
-    def forward(self, states: Tensor, allowed: Tensor) -> Tensor:
-        """states [rows × length × size], allowed bool [rows × t × j] → ln a, [rows × t × j], -inf where not allowed."""
-        scores = additive_scores(self.asking(states), self.asked(states), self.direction, "tanh")
+    def forward(self, asking: Tensor, states: Tensor, allowed: Tensor) -> Tensor:
+        """asking [rows × t × size], states [rows × j × size], allowed bool [rows × t × j] → ln a, [rows × t × j], -inf
+        where not allowed."""
+        scores = additive_scores(self.asking(asking), self.asked(states), self.direction, "tanh")
         return scores.masked_fill(~allowed, -torch.inf).log_softmax(dim=2)
 
 
@@ -91,13 +94,15 @@ class RepeatNetNetwork(WindowLearner):
         dropped: Tensor = self.dropout(states)
         return dropped
 
-    def looks(self, films: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """ln P(repeat) and ln P(explore) [rows × length × 2]; ln a of the repeats [rows × t × j]; [h ; Σ a h] of what
-        is explored [rows × length × 2 size]; who may look at whom, bool [rows × t × j]."""
-        states, allowed = self.states(films), earlier_and_real(films != self.n_items)
-        mode = self.mode(self.of_mode(states, allowed).exp() @ states).log_softmax(dim=2)
-        explored = torch.cat((states, self.of_explored(states, allowed).exp() @ states), dim=2)
-        return mode, self.of_repeats(states, allowed), explored, allowed
+    def looks(self, films: Tensor, at: slice = EVERY) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """From the t `at` which they are wanted: ln P(repeat) and ln P(explore) [rows × t × 2]; ln a of the repeats
+        [rows × t × j]; [h ; Σ a h] of what is explored [rows × t × 2 size]; who may look at whom, bool [rows × t × j].
+        """
+        states, allowed = self.states(films), earlier_and_real(films != self.n_items)[:, at]
+        asking = states[:, at]
+        mode = self.mode(self.of_mode(asking, states, allowed).exp() @ states).log_softmax(dim=2)
+        explored = torch.cat((asking, self.of_explored(asking, states, allowed).exp() @ states), dim=2)
+        return mode, self.of_repeats(asking, states, allowed), explored, allowed
 
     def loss(self, films: Tensor, targets: Tensor, *users: Tensor) -> Tensor:
         """films, targets: int64 [rows × max_length], padded on the left → mean per target."""
@@ -114,7 +119,7 @@ class RepeatNetNetwork(WindowLearner):
 
     def scores(self, films: Tensor, *users: Tensor) -> Tensor:
         """films int64 [rows × length] → ln P [rows × n_items], not below -100."""
-        mode, repeats, explored, allowed = (tensor[:, -1] for tensor in self.looks(films))
+        mode, repeats, explored, allowed = (tensor[:, 0] for tensor in self.looks(films, LATEST))
         again = torch.zeros(len(films), self.n_items + 1, device=films.device)
         again = again.scatter_add(1, films, repeats.exp())[:, :-1].clamp(min=1e-37).log()
         known = torch.zeros(len(films), self.n_items + 1, dtype=torch.bool, device=films.device)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
 from recpipe.training.dropout import Dropout
-from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, film_vectors, shifted
+from recpipe.training.windows import EVERY, LATEST, NextFilmLearner, NextFilmRecipe, film_vectors, shifted
 
 
 @final
@@ -61,8 +61,9 @@ class SrGnnNetwork(NextFilmLearner):
         self.joining = nn.Linear(2 * size, size, bias=False)
         self.dropout = Dropout(recipe.dropout)
 
-    def states(self, films: Tensor, *users: Tensor) -> Tensor:
-        """films int64 [rows × length], padded on the left → W₃ [v' ; g] after each film [rows × length × size]."""
+    def states(self, films: Tensor, *users: Tensor, at: slice = EVERY) -> Tensor:
+        """films int64 [rows × length], padded on the left → W₃ [v' ; g] after the films `at` which it is wanted,
+        [rows × length × size]."""
         vectors = self.dropout(self.items(films))
         same, alive, times = occurrences(films, self.n_items)
         real = (films != self.n_items).float()[:, :, None]
@@ -71,15 +72,20 @@ class SrGnnNetwork(NextFilmLearner):
         into = self.into(_mean(same, shifted(vectors, 1), previous))
         after = torch.cat((vectors[:, 1:], torch.zeros_like(vectors[:, :1])), dim=1)
         itself = torch.eye(films.shape[1], device=films.device)
-        as_last = self._node(into, self.out_of(_mean(same - same * itself, after, following)), vectors)
+        earlier = (same - same * itself)[:, at]
+        as_last = self._node(into[:, at], self.out_of(_mean(earlier, after, following)), vectors[:, at])
         as_passed = self._node(into, self.out_of(_mean(same, after, following)), vectors)
         asking = self.asking(as_last)
         matters = additive_scores(asking, self.asked(as_passed), self.direction, "sigmoid")
-        passed = (matters * alive * (1 - itself) * times[:, None, :]) @ as_passed
+        passed = (matters * (alive * (1 - itself))[:, at] * times[:, None, :]) @ as_passed
         own = torch.sigmoid(asking + self.asked(as_last)) @ self.direction
-        seen = passed + (own * times)[:, :, None] * as_last
+        seen = passed + (own * times[:, at])[:, :, None] * as_last
         joined: Tensor = self.joining(torch.cat((as_last, seen), dim=2))
         return joined
+
+    def last(self, films: Tensor, *users: Tensor) -> Tensor:
+        """Of the whole window's graph alone."""
+        return self.states(films, at=LATEST)[:, 0]
 
     def _node(self, into: Tensor, out_of: Tensor, vectors: Tensor) -> Tensor:
         """v' of each position: all [rows × length × size]."""

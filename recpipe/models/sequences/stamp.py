@@ -14,7 +14,14 @@ from torch import Tensor, nn
 from recpipe.costs import Cost, Shape
 from recpipe.training.additive_attention import additive_scores
 from recpipe.training.dropout import Dropout
-from recpipe.training.windows import NextFilmLearner, NextFilmRecipe, earlier_and_real, film_vectors
+from recpipe.training.windows import (
+    EVERY,
+    LATEST,
+    NextFilmLearner,
+    NextFilmRecipe,
+    earlier_and_real,
+    film_vectors,
+)
 
 
 @final
@@ -57,12 +64,18 @@ class StampNetwork(NextFilmLearner):
         self.of_memory, self.of_latest = nn.Linear(size, size), nn.Linear(size, size)
         self.dropout = Dropout(recipe.dropout)
 
-    def states(self, films: Tensor, *users: Tensor) -> Tensor:
-        """films int64 [rows × length], padded on the left → both sides' product after each film, the same with size."""
+    def states(self, films: Tensor, *users: Tensor, at: slice = EVERY) -> Tensor:
+        """films int64 [rows × length], padded on the left → both sides' product after the films `at` which it is
+        wanted, [rows × length × size]."""
         real = films != self.n_items
         vectors = self.dropout(self.items(films))
         means = vectors.cumsum(dim=1) / real.cumsum(dim=1).clamp(min=1)[:, :, None]
-        asking = self.asking(torch.cat((vectors, means), dim=2))
+        latest = vectors[:, at]
+        asking = self.asking(torch.cat((latest, means[:, at]), dim=2))
         matters = additive_scores(asking, self.asked(vectors), self.direction, "sigmoid")
-        memory = (matters * earlier_and_real(real)) @ vectors
-        return torch.tanh(self.of_memory(memory)) * torch.tanh(self.of_latest(vectors))
+        memory = (matters * earlier_and_real(real)[:, at]) @ vectors
+        return torch.tanh(self.of_memory(memory)) * torch.tanh(self.of_latest(latest))
+
+    def last(self, films: Tensor, *users: Tensor) -> Tensor:
+        """One look at the memory."""
+        return self.states(films, at=LATEST)[:, 0]
