@@ -111,8 +111,12 @@ class S3RecNetwork(NextFilmLearner):
 
 
 class Tasks(Learner):
-    """attributes: which film has which, float32 [n_items × n_attributes]; vectors: g. mask: e of what is hidden."""
+    """attributes: which film has which, float32 [n_items × n_attributes]; vectors: g. mask: e of what is hidden.
 
+    A window's segment is compared with another window's of the batch.
+    """
+
+    divisible = False
     attributes: Tensor
 
     def __init__(self, network: S3RecNetwork, attributes: sparse.csr_matrix, recipe: S3Rec) -> None:
