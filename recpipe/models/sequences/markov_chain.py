@@ -25,8 +25,9 @@ class MarkovChain(Recipe):
         score(i) = Σ_j h_j n(j, i) / (n(j) + shrinkage) + alpha · share of all events that are i,
 
     h_j = 2^(-age of j / half_life), the latest film having age 0. With the short half-life of the default the latest
-    film speaks alone, and those before it decide where it leaves films equal. Everything is counted: there is no loss,
-    and nothing random. Films watched at one time follow each other in the order of the input.
+    film speaks alone. Where it leaves films equal, alpha times their shares decides, and where these are all but equal
+    too, the films before it. Everything is counted: there is no loss, and nothing random. Films watched at one time
+    follow each other in the order of the input.
     """
 
     shrinkage: float = Field(default=10.0, ge=0.0)
