@@ -99,6 +99,16 @@ def test_what_is_to_be_predicted_gives_nothing_of_itself_away(row: int) -> None:
     assert float(moved_of_items.abs().max()) > 1e-3
 
 
+def test_rows_without_entries_leave_the_first_gradient_of_ordinary_size() -> None:
+    """Nobody watched the fourth film, and the second user watched nothing but the film that is to be predicted."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        learner = Towers(interactions().rating_matrix(), Dmf(layers=(4,)))
+    learner.loss(USERS, FILMS).backward()
+    gradients = [parameter.grad for parameter in learner.parameters() if parameter.grad is not None]
+    assert float(torch.nn.utils.get_total_norm(gradients)) < 100
+
+
 @each_depth
 @pytest.mark.parametrize("weighting", ["none", "ratings"])
 def test_scores_are_the_cosines_of_both_towers(weighting: str, layers: tuple[int, ...]) -> None:

@@ -94,7 +94,8 @@ class Tower(nn.Module):
     def __init__(self, n_inputs: int, layers: tuple[int, ...]) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.randn(n_inputs, layers[0]) * 0.05)
-        self.bias = nn.Parameter(torch.zeros(layers[0]))
+        # a row without entries has the bias alone, which needs a direction
+        self.bias = nn.Parameter(torch.randn(layers[0]) * 0.1 / layers[0] ** 0.5)
         steps = [[nn.ReLU(), nn.Linear(*widths)] for widths in pairwise(layers)]
         self.rest = nn.Sequential(*(module for step in steps for module in step))
 
