@@ -207,6 +207,26 @@ def test_a_time_budget_counts_the_seconds_of_every_training_of_a_fit(
     assert abs(len(resumed.journal.epochs) - len(undisturbed.journal.epochs)) <= 2
 
 
+def test_a_part_that_is_taken_up_again_has_its_own_share_of_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = small("neumf", epochs=100, patience=100, pretraining=1000)
+
+    def parts(folder: Path, kill_at: int | None = None) -> dict[str, int]:
+        clock = Clock()
+        for room in (loop, neumf, pretraining):
+            monkeypatch.setattr(room, "time", clock)
+        ended = fit(recipe, folder, kill_at, time_budget=300.0)
+        return {part: len(rows) for part, rows in ended.journal.stages.items()}
+
+    undisturbed = parts(tmp_path / "one")
+    with pytest.raises(Killed):
+        parts(tmp_path / "other", kill_at=undisturbed["gmf"] + undisturbed["mlp"] // 2)
+    resumed = parts(tmp_path / "other")
+    assert set(resumed) == set(undisturbed) == {"gmf", "mlp"}
+    assert all(abs(resumed[part] - undisturbed[part]) <= 2 for part in undisturbed)
+
+
 def test_the_seconds_before_the_kill_are_told_for_all_trainings_of_a_fit(tmp_path: Path) -> None:
     recipe = small("neumf", pretraining=3)
     killed(recipe, tmp_path, kill_at=9)

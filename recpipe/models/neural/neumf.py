@@ -79,8 +79,9 @@ class Neumf(GradientNetworkRecipe):
         return learned(parameters, step, scoring, pairs_stream(shape), seconds)
 
     def _alone(self, part: Part, train: TrainingSet, run: Run) -> NeumfNetwork:
-        recipe = self.model_copy(update={"parts": part, "pretraining": 0})
-        return recipe.fit(train, stage(run, part, self.pretraining)).network
+        with seeded(run):
+            network = self.model_copy(update={"parts": part}).network(train.n_users, train.n_items)
+        return self._learn(network, train, stage(run, part, self.pretraining)).network
 
     def _learn(self, network: NeumfNetwork, train: TrainingSet, run: Run) -> PairNetwork:
         batches = watched_and_not(train.interactions, self.batch_size, self.negatives)
