@@ -56,9 +56,14 @@ def cosine(one: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return one @ other / (one.norm() * other.norm())
 
 
-def literal_loss(learned: SimplexLearner, without_the_film: bool = True) -> torch.Tensor:
+def literal_loss(
+    learned: SimplexLearner,
+    without_the_film: bool = True,
+    users: torch.Tensor = USERS,
+    films: torch.Tensor = FILMS,
+) -> torch.Tensor:
     terms = []
-    for user, film in zip(USERS.tolist(), FILMS.tolist(), strict=True):
+    for user, film in zip(users.tolist(), films.tolist(), strict=True):
         history = [other for other in HISTORIES[user] if other != film or not without_the_film]
         vector = literal_vector(learned, user, history)
         excess = [
@@ -77,6 +82,24 @@ def literal_loss(learned: SimplexLearner, without_the_film: bool = True) -> torc
 def test_the_loss_and_its_gradient_are_those_of_the_formula(pooling: str, biases: bool) -> None:
     mine, theirs = learner(pooling=pooling, biases=biases), learner(pooling=pooling, biases=biases)
     found, expected = mine.loss(USERS, FILMS, OTHERS), literal_loss(theirs)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    found.backward()
+    expected.backward()
+    for one, other in zip(mine.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-4)
+
+
+def test_a_film_that_has_all_the_attention_is_left_out_exactly() -> None:
+    mine, theirs = learner(pooling="attention"), learner(pooling="attention")
+    for learned in (mine, theirs):
+        with torch.no_grad():
+            learned.network.users.weight.mul_(30.0)
+    histories = torch.from_numpy(interactions().matrix().toarray())
+    with torch.no_grad():
+        _, weights = mine.network._parts(histories, torch.arange(4))
+        assert (weights[:3].amax(dim=1) == weights[:3].sum(dim=1)).any()
+    users, films = histories.nonzero(as_tuple=True)
+    found, expected = mine.loss(users, films, OTHERS), literal_loss(theirs, users=users, films=films)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
     found.backward()
     expected.backward()

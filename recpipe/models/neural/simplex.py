@@ -166,31 +166,43 @@ class SimplexLearner(Learner):
 
     def _vectors(self, distinct: Tensor, rows: Tensor, films: Tensor) -> Tensor:
         """z of the events, [rows × size], without the film that is to be found. rows: places in `distinct`."""
-        owners, watched = self.watched.pairs(distinct)
-        lengths, own = self.watched.lengths(distinct), self.network.users(distinct)
-        weights, of_films = self._weights(own, owners, watched, rows, films)
-        items = self.network.items.weight
-        sums = functional.embedding_bag(
-            watched, items, lengths.cumsum(dim=0) - lengths, mode="sum", per_sample_weights=weights
-        )
-        totals = torch.zeros(len(distinct), device=items.device).index_add(0, owners, weights)
-        left = totals[rows] - of_films
-        several = lengths[rows] > 1
-        pooled = (sums[rows] - of_films[:, None] * self.network.items(films)) / torch.where(several, left, 1.0)[:, None]
-        share = self.recipe.own_share
-        return share * own[rows] + (1 - share) * self.network.value(pooled * several[:, None])
+        own, share = self.network.users(distinct), self.recipe.own_share
+        return share * own[rows] + (1 - share) * self.network.value(self._pooled(own, distinct, rows, films))
 
-    def _weights(
-        self, own: Tensor, owners: Tensor, watched: Tensor, rows: Tensor, films: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """a before it is divided by its sum: of each film watched, and of the film to be found of each row."""
+    def _pooled(self, own: Tensor, distinct: Tensor, rows: Tensor, films: Tensor) -> Tensor:
+        """Σ a q over what each row's user watched, without the row's film: [rows × size], zeros where that is all."""
         keys = self.network.keys()
-        if keys is None:
-            return torch.ones(len(watched), device=own.device), torch.ones(len(films), device=own.device)
+        if keys is not None:
+            return self._attended(own, keys, distinct, rows, films)
+        _, watched = self.watched.pairs(distinct)
+        lengths, items = self.watched.lengths(distinct), self.network.items
+        sums = functional.embedding_bag(watched, items.weight, lengths.cumsum(dim=0) - lengths, mode="sum")
+        return (sums[rows] - items(films)) / (lengths[rows] - 1).clamp(min=1)[:, None]
+
+    def _attended(self, own: Tensor, keys: Tensor, distinct: Tensor, rows: Tensor, films: Tensor) -> Tensor:
+        """As `_pooled`, with attention: own [distinct × size], keys [n_items × size].
+
+        The film of a user's largest weight stays out of the sums, which have the scale of the second largest: where the
+        largest is nearly all of a sum, taking it out again would leave nothing but rounding.
+        """
+        owners, watched = self.watched.pairs(distinct)
+        lengths, items = self.watched.lengths(distinct), self.network.items
+        starts, places = lengths.cumsum(dim=0) - lengths, torch.arange(len(watched), device=watched.device)
         logits = (own[owners] * keys[watched]).sum(dim=1).float()
-        largest = torch.zeros(len(own), device=own.device).scatter_reduce(0, owners, logits.detach(), "amax")
-        of_films = (own[rows] * keys[films]).sum(dim=1).float()
-        return (logits - largest[owners]).exp(), (of_films - largest[rows]).exp()
+        largest = _largest(logits, owners, len(own))
+        first = starts.scatter_reduce(0, owners, torch.where(logits == largest[owners], places, 0), "amax")
+        others = logits.index_fill(0, first, -torch.inf)
+        second = torch.where(lengths > 1, _largest(others, owners, len(own)), largest)
+        weights = (others - second[owners]).exp()
+        sums = functional.embedding_bag(watched, items.weight, starts, mode="sum", per_sample_weights=weights)
+        totals = torch.zeros_like(largest).index_add(0, owners, weights)
+        of_first, scale = (logits[first] - largest).exp(), (second - largest).exp()
+        of_films = ((own[rows] * keys[films]).sum(dim=1).float() - largest[rows]).exp()
+        whole = of_first[:, None] * items(watched[first]) + scale[:, None] * sums
+        is_first = watched[first][rows] == films
+        left = torch.where(is_first, totals[rows], (of_first + scale * totals)[rows] - of_films)
+        pooled = torch.where(is_first[:, None], sums[rows], whole[rows] - of_films[:, None] * items(films))
+        return pooled / torch.where(lengths[rows] > 1, left, 1.0)[:, None]
 
     def _seen(self, distinct: Tensor, others: Tensor) -> Tensor:
         """Whether each user watched each of `others`, bool [distinct × negatives]."""
@@ -217,3 +229,8 @@ def events_and_others(interactions: Interactions, batch_size: int, negatives: in
         return BatchStream(numbers.permutation(len(interactions)), batch_size, batch)
 
     return epoch
+
+
+def _largest(values: Tensor, owners: Tensor, n_owners: int) -> Tensor:
+    """Of each owner's values the largest, without a gradient; values and owners [pairs] → [n_owners]."""
+    return values.new_full((n_owners,), -torch.inf).scatter_reduce(0, owners, values.detach(), "amax")
