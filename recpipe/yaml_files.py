@@ -45,8 +45,11 @@ def _content(text: str) -> Any:
         loader.dispose()
 
 
-def parse(kind: type[M], settings: Mapping[str, Any], path: Path) -> M:
-    """Settings into their typed form; unknown keys and values out of bounds become one readable error."""
+def parse(kind: type[M], settings: Mapping[str, Any], path: Path | str) -> M:
+    """Settings into their typed form; unknown keys and values out of bounds become one readable error.
+
+    path: of the file, or of what in it they belong to.
+    """
     try:
         return kind(**settings)
     except ValidationError as error:
@@ -71,7 +74,7 @@ def _settings_of(kind: type[BaseModel], within: Sequence[str | int]) -> list[str
     return list(kind.model_fields)
 
 
-def _explain(kind: type[BaseModel], path: Path, problem: Any) -> str:
+def _explain(kind: type[BaseModel], path: Path | str, problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         *within, last = problem["loc"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.factors.mf import Mf
@@ -105,16 +106,23 @@ def test_both_losses_learn() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"members": {"a": {"recipe": "eas"}}}, "ease"),
+        ({"members": {"a": {"recipe": "eas"}}}, "members: a: recipe: no recipe is called 'eas'; did you mean 'ease'"),
+        ({"members": {"a": {"recipe": 3}}}, "members: a: recipe: no recipe is called '3'"),
         ({"members": {"a": {}}}, "the key 'recipe' is missing"),
-        ({"members": {"a": {"recipe": "ease", "no_such": 1}}}, "no_such"),
-        ({"members": {"a": {"recipe": "boosted_ranker"}}}, "another recipe"),
-        ({"members": {"a:b": {"recipe": "ease"}}}, "without a colon"),
+        (
+            {"members": {"a": {"recipe": "ease", "regularisation": 3}}},
+            "members: a: regularisation: no such setting; did you mean 'regularization'",
+        ),
+        ({"members": {"a": {"recipe": "ease", "regularization": -1}}}, "members: a: regularization: .*-1 came"),
+        ({"members": {"a": {"recipe": "boosted_ranker"}}}, "members: a: another recipe"),
+        ({"members": {"a:b": {"recipe": "ease"}}}, "members: 'a:b': a name of letters, digits, _ and -"),
+        ({"members": {'a"b': {"recipe": "ease"}}}, "a name of letters"),
+        ({"members": {"": {"recipe": "ease"}}}, "a name of letters"),
         ({"hidden_last": 0, "hidden_random": 0}, "films that are hidden"),
     ],
 )
 def test_members_that_cannot_be_are_refused(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises((ValueError, LookupError), match=told):
+    with pytest.raises(ValidationError, match=told):
         ranker(**settings)
 
 

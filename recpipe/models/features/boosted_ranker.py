@@ -6,6 +6,7 @@ and Liu, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree" (NIPS 20
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self, final
@@ -16,12 +17,13 @@ from pydantic import Field, model_validator
 
 from recpipe.costs import DOUBLE, FLOAT, RANKED, Cost, Shape
 from recpipe.data.training_set import TrainingSet
-from recpipe.models.catalog import recipe_class
+from recpipe.models.catalog import recipe_class, recipe_modules
 from recpipe.recipe import Recipe, Run
 from recpipe.scoring.boosted_trees import BoostedTrees
 from recpipe.scoring.pair_features import Films, names
 from recpipe.training.candidates import Examples, Member, examples, hold_back
 from recpipe.training.endings import TIME_BUDGET
+from recpipe.yaml_files import nearest, parse
 
 OBJECTIVES = {"lambdarank": "lambdarank", "logistic": "binary"}
 JUDGES = 0.1
@@ -47,10 +49,11 @@ class BoostedRanker(Recipe):
     of which popularity and years, and how much the film's genres, directors and writers are the user's, ever and
     lately.
 
-    members: by name, a recipe and its settings as in a YAML of conf/models. loss: "lambdarank", whose gradients weigh
-    each pair of a user's films by what changing places would do to NDCG, or "logistic", a film at a time. negatives:
-    candidates not watched that are learned from for each one watched (balanced sampling), drawn. trees: at most; a
-    tenth of the users, whom no tree learns from, says by NDCG@10 when `patience` trees have brought nothing.
+    members: by name (letters, digits, _ and -), a recipe and its settings as in a YAML of conf/models. loss:
+    "lambdarank", whose gradients weigh each pair of a user's films by what changing places would do to NDCG, or
+    "logistic", a film at a time. negatives: candidates not watched that are learned from for each one watched (balanced
+    sampling), drawn. trees: at most; a tenth of the users, whom no tree learns from, says by NDCG@10 when `patience`
+    trees have brought nothing.
 
     Departures: none of the trees; candidates, features and folds are the program's own.
     """
@@ -79,20 +82,22 @@ class BoostedRanker(Recipe):
                 "hidden_last, hidden_random and hidden_films are 0: a ranker learns from films that are hidden"
             )
         for name, settings in self.members.items():
-            if ":" in name or settings.get("recipe") == self.recipe_name():
-                raise ValueError(
-                    f"members: {name}: a name without a colon, and another recipe than this one, are wanted"
-                )
+            if not re.fullmatch("[A-Za-z0-9_-]+", name):
+                raise ValueError(f"members: {name!r}: a name of letters, digits, _ and - is wanted")
+            if settings.get("recipe") == self.recipe_name():
+                raise ValueError(f"members: {name}: another recipe than this one is wanted")
             self.member(name)
         return self
 
     def member(self, name: str) -> Recipe:
-        """A member's recipe. Raises LookupError, which names the nearest recipes, and ValueError for wrong settings."""
+        """A member's recipe. Raises ValueError, which names the member, the key and the nearest valid one."""
         settings = dict(self.members[name])
-        kind = settings.pop("recipe", None)
-        if kind is None:
+        if "recipe" not in settings:
             raise ValueError(f"members: {name}: the key 'recipe' is missing; name one recipe")
-        return recipe_class(kind)(**settings)
+        kind, modules = str(settings.pop("recipe")), recipe_modules()
+        if kind not in modules:
+            raise ValueError(f"members: {name}: recipe: no recipe is called {kind!r}{nearest(kind, modules)}")
+        return parse(recipe_class(kind), settings, f"members: {name}")
 
     def fit(self, train: TrainingSet, run: Run) -> BoostedTrees:
         """Members twice, trees once, each with an equal part of the time budget. Reports trees, best_valid (NDCG@10 of
