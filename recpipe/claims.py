@@ -52,7 +52,7 @@ class Wanted:
         """What the recipe's estimate says for this training part and device."""
         cost = recipe.cost(Shape.of(train.interactions))
         on_gpu = cost.on_device if device == "cuda" else 0
-        memory = cost.memory - on_gpu + (CUDA_LIBRARIES if on_gpu else 0)
+        memory = cost.memory - on_gpu + (CUDA_LIBRARIES + cost.copied if on_gpu else 0)
         return cls(recipe.recipe_name(), memory, on_gpu, recipe.memory_hint)
 
 

@@ -79,13 +79,16 @@ class Cost:
     """What a fit takes, estimated.
 
     memory: bytes at the peak, above what the process holds when the data is loaded and the recipe imported. on_device:
-    how many of them lie on the GPU where the fit runs on one. seconds: CPU seconds of one thread, without validation;
-    of one epoch where the recipe learns by epochs. As measured on one machine: right within a factor of three.
+    how many of them lie on the GPU where the fit runs on one. copied: bytes that the machine's memory holds beside the
+    others then, the GPU's share of a checkpoint while it is written. seconds: CPU seconds of one thread, without
+    validation; of one epoch where the recipe learns by epochs. As measured on one machine: right within a factor of
+    three.
     """
 
     memory: int
     seconds: float
     on_device: int = 0
+    copied: int = 0
 
 
 def in_words(n_bytes: float) -> str:

@@ -152,9 +152,11 @@ def test_another_process_is_waited_for_until_it_is_killed(tmp_path, waits):
 def test_what_lies_on_a_gpu_is_not_wanted_of_the_machine_and_only_by_what_torch_learns():
     train = general().train
     on_cpu, on_gpu = (Wanted.by(Mf(), train, device) for device in ("cpu", "cuda"))
-    assert on_cpu == Wanted("mf", Mf().cost(Shape.of(train.interactions)).memory, 0, Mf.memory_hint)
-    assert on_gpu.on_gpu > 4 * 64 * (train.n_users + train.n_items)
-    assert on_gpu.memory == on_cpu.memory - on_gpu.on_gpu + claims.CUDA_LIBRARIES
+    cost, vectors = Mf().cost(Shape.of(train.interactions)), 4 * 64 * (train.n_users + train.n_items)
+    assert on_cpu == Wanted("mf", cost.memory, 0, Mf.memory_hint)
+    assert on_gpu.on_gpu > vectors
+    assert cost.copied >= 4 * vectors  # of a checkpoint: weights, best weights and two moments
+    assert on_gpu.memory == on_cpu.memory - on_gpu.on_gpu + cost.copied + claims.CUDA_LIBRARIES
     assert Wanted.by(Ease(), train, "cuda") == Wanted.by(Ease(), train, "cpu")
 
 

@@ -68,11 +68,12 @@ class Keeper:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, Any]) -> None:
-    """Write beside, flush to the disk, rename. told: what JSON knows; whole numbers of any size."""
+    """Write beside, flush to the disk, rename. told: what JSON knows; whole numbers of any size.
+
+    The tensors must not change before it returns: those on the CPU are written from where they lie.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # copies, since safetensors refuses tied weights, which share their memory; on the CPU, where there is room
-    on_cpu = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(told)
+    on_cpu, text = _apart(tensors), json.dumps(told)
     beside = path.with_name(f"{path.name}.new")  # one name: what a kill leaves here is overwritten
     try:
         save_file(on_cpu, beside, {"told": text, "digest": _digest(on_cpu, text)})
@@ -96,6 +97,20 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise Unusable(f"{path} is damaged: its digest is not the one that was written")
     told: dict[str, Any] = json.loads(text)
     return tensors, told
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """On the CPU, contiguous, each in memory of its own: safetensors refuses others, tied weights for instance.
+
+    Copies of what is not so already.
+    """
+    apart: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, tensor in tensors.items():
+        on_cpu = tensor.detach().cpu().contiguous()
+        apart[name] = on_cpu.clone() if on_cpu.untyped_storage().data_ptr() in taken else on_cpu
+        taken.add(apart[name].untyped_storage().data_ptr())
+    return apart
 
 
 def _digest(tensors: Mapping[str, Tensor], text: str) -> str:

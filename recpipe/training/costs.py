@@ -48,12 +48,13 @@ def learned(parameters: int, step: float, scoring: float, stream: Stream, second
     scoring: bytes while scores are asked for. While learning there are the weights, their gradients, AdamW's two
     moments and the best epoch's weights; while validating one copy more, for the scorer or the new best: 24 bytes a
     parameter in all. Steps and validation take turns, yet their bytes add up: what one of them frees stays with the
-    allocator in pieces that do not suit the other.
+    allocator in pieces that do not suit the other. A checkpoint has the weights, the best epoch's and both moments: on
+    the CPU it is written from where they lie, from a GPU they are copied first.
     """
     weights = FLOAT * parameters
     on_device = 6 * weights + step + scoring
     peak = START + max(on_device + stream.kept, weights + stream.building)
-    return Cost(int(peak), START_SECONDS + seconds, int(on_device))
+    return Cost(int(peak), START_SECONDS + seconds, int(on_device), int(4 * weights))
 
 
 def of_varying_size(n_bytes: float) -> float:

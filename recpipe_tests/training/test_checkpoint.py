@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,6 +39,22 @@ def test_tensors_that_share_memory_or_are_views_are_kept_each(tmp_path: Path) ->
     tensors, _ = read(tmp_path / "one")
     assert tensors["turned"].tolist() == [[0, 2], [1, 3]]
     assert tensors["row"].tolist() == tensors["again"].tolist() == [2, 3]
+
+
+def test_what_lies_apart_is_written_from_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, torch.Tensor] = {}
+    save_file = checkpoint.save_file
+
+    def seen(tensors: dict[str, torch.Tensor], *rest: Any) -> None:
+        written.update(tensors)
+        save_file(tensors, *rest)
+
+    monkeypatch.setattr(checkpoint, "save_file", seen)
+    weights, moments = torch.nn.Parameter(torch.ones(3, 2)), torch.zeros(3, 2)
+    write(tmp_path / "one", {"weights": weights, "tied": weights, "moments": moments}, {})
+    assert written["weights"].data_ptr() == weights.data_ptr()
+    assert written["moments"].data_ptr() == moments.data_ptr()
+    assert written["tied"].data_ptr() != weights.data_ptr()
 
 
 def test_a_kill_in_the_middle_of_writing_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ class S3Rec(NextFilmRecipe):
         position = 3 * self.layers * block + 3 * USUAL_ATTRIBUTES * self.mask_probability
         windows = self.cost_of_windows(shape, self.scored, position, self.layers * 2e-9 * size**2)
         table = FLOAT * USUAL_ATTRIBUTES * shape.n_items
-        return Cost(windows.memory + table, windows.seconds, windows.on_device + table)
+        return Cost(windows.memory + table, windows.seconds, windows.on_device + table, windows.copied)
 
 
 class S3RecNetwork(NextFilmLearner):
