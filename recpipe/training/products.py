@@ -18,9 +18,9 @@ def products(of_users: Tensor, of_films: Tensor, users: Tensor, films: Tensor) -
 
     of_users: p, [n_users × size]; of_films: q, [n_items × size]; users: int64 [rows]; films: int64 [rows × films].
     On the CPU the vectors of the films are read where they lie: gathered, they and their gradients are eight times the
-    work, most of it in fresh memory.
+    work, most of it in fresh memory. Where a row has more places than there are films, no sparse matrix holds it.
     """
-    if of_films.device.type != "cpu":
+    if of_films.device.type != "cpu" or films.shape[1] > len(of_films):
         return (functional.embedding(users, of_users)[:, None, :] * functional.embedding(films, of_films)).sum(-1)
     result: Tensor = _Products.apply(of_users, of_films, users, films)
     return result

@@ -150,6 +150,16 @@ def test_a_block_in_which_nobody_watched_anything_is_zero(monkeypatch: pytest.Mo
     assert np.isfinite(factors.user_factors).all() and np.isfinite(factors.item_factors).all()
 
 
+def test_directions_that_have_shrunk_to_nothing_do_no_harm() -> None:
+    """One pair is told by one direction of 64, and its score by setting the derivative of the loss to zero."""
+    first = np.zeros(1, dtype=np.int64)
+    train = TrainingSet(Interactions.sorted_from(first, first, first, None, 1, 1))
+    recipe = Ials()
+    scores = recipe.fit(train, Run()).scores(train.interactions.histories())
+    ridge = recipe.regularization * (1 + recipe.alpha) ** recipe.scaling
+    assert scores == pytest.approx((1 - ridge) / (1 + recipe.alpha), rel=1e-5)
+
+
 def test_a_fit_reports_every_epoch_and_keeps_the_best() -> None:
     journal = Journal()
     scores = iter([0.1, 0.3, 0.2, 0.2])

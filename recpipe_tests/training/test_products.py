@@ -24,6 +24,16 @@ def test_the_products_and_the_gradients_of_both_tables_are_those_of_gathered_vec
         torch.testing.assert_close(mine, literal)
 
 
+def test_a_row_of_more_places_than_there_are_films_works() -> None:
+    users, films = torch.tensor([0, 1]), torch.tensor([[0, 1, 0], [1, 1, 1]])
+    tables = [torch.tensor(rows, requires_grad=True) for rows in ([[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]])]
+    found = products(*tables, users, films)
+    assert found.tolist() == [[17.0, 23.0, 17.0], [53.0, 53.0, 53.0]]
+    of_users, of_films = torch.autograd.grad(found.sum(), tables)
+    assert of_users.tolist() == [[17.0, 20.0], [21.0, 24.0]]
+    assert of_films.tolist() == [[2.0, 4.0], [10.0, 14.0]]
+
+
 def test_more_users_than_films_and_a_single_row_work() -> None:
     users, films = torch.tensor([7]), torch.tensor([[1]])
     of_users, of_films = torch.arange(16.0).reshape(8, 2), torch.arange(4.0).reshape(2, 2)

@@ -103,7 +103,7 @@ class ImplicitFactors(Solver):
         was watched by; watched: int32 [sum of lengths], these, row after row. side: 0-d, 0 for users and 1 for films.
         """
         own, other = (self.users, self.items) if int(side) == 0 else (self.items, self.users)
-        spectrum, basis = torch.linalg.eigh(other.T @ other)
+        spectrum, basis = _diagonal(other.T @ other)
         for table in (own, other):
             table.copy_(table @ basis)
         squares = self.recipe.alpha * spectrum.clamp_min(0)
@@ -170,6 +170,12 @@ def _blocks(lengths: Tensor, watched: Tensor, other: Tensor) -> Iterator[tuple[s
         first, last = int(starts[0]), int(starts[-1])
         index = (starts - first).to(watched.dtype), watched[first:last]
         yield slice(start, start + at_once), csr(*index, ones[first:last], n_columns=len(other))
+
+
+def _diagonal(gram: Tensor) -> tuple[Tensor, Tensor]:
+    """Its eigenvalues and eigenvectors, found in float64: in float32 directions that have shrunk to nothing fail."""
+    spectrum, basis = torch.linalg.eigh(gram.double())
+    return spectrum.to(gram.dtype), basis.to(gram.dtype)
 
 
 def _dot(one: Tensor, other: Tensor) -> Tensor:
