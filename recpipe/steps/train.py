@@ -127,7 +127,8 @@ def train(
         "stopped": closing.get("stopped", "learned in one step"),
         "device": run.device,
     }
-    warnings = [*diagnose(journal.epochs), *_looked_at(scorer, parts)]
+    findings = diagnose(journal.epochs, by_gradients=hasattr(recipe, "learning_rate"))
+    warnings = [*findings, *_looked_at(scorer, parts)]
     warnings[:0] = [closing[told] for told in ("problem", "note") if told in closing]
     return TrainedModel(recipe, scorer, journal, settings.seed, figures, tuple(warnings))
 

@@ -24,18 +24,25 @@ SAME_SCORES = 1e-3
 """Users whose scores, less their means, differ by less than this share of what films differ by, rank alike."""
 SAME_LIST = 0.95
 """The share of users with one and the same list from which on predictions have collapsed."""
+_REMEDIES = {
+    True: ("a lower learning_rate", "a higher learning_rate"),
+    False: ("more regularization", "less regularization"),
+}
+"""Of numbers that are not finite, and of a loss that does not move; by whether there is a learning_rate."""
 
 
-def diagnose(epochs: Sequence[dict[str, Any]]) -> list[str]:
+def diagnose(epochs: Sequence[dict[str, Any]], by_gradients: bool = True) -> list[str]:
     """Findings on the record of epochs (`Journal.epochs`): numbers that are not finite, a flat loss, a flat score.
 
     Where a network reports the KL of its posterior to the prior (`kl`, nats an example), a collapsed posterior too.
+    by_gradients: whether there is a learning_rate to be changed; what is solved for has regularization alone.
     """
     losses = np.array([row["loss"] for row in epochs], dtype=np.float64)
     valid = np.array([row["valid"] for row in epochs if row.get("valid") is not None], dtype=np.float64)
     kl = np.array([row["kl"] for row in epochs if "kl" in row], dtype=np.float64)
-    not_finite = _not_finite("training loss", losses) + _not_finite("validation score", valid)
-    return not_finite + _flat(losses, valid) + _collapsed(kl)
+    calmer, livelier = _REMEDIES[by_gradients]
+    not_finite = _not_finite("training loss", losses, calmer) + _not_finite("validation score", valid, calmer)
+    return not_finite + _flat(losses, valid, livelier) + _collapsed(kl)
 
 
 def diagnose_scores(top: LongArray, scores: FloatArray) -> list[str]:
@@ -80,21 +87,19 @@ def _same_but_for_a_constant(scores: FloatArray) -> bool:
     return len(scores) > 1 and within > 0 and float(np.ptp(centred, axis=0).max()) <= SAME_SCORES * within
 
 
-def _not_finite(what: str, values: Numbers) -> list[str]:
+def _not_finite(what: str, values: Numbers, remedy: str) -> list[str]:
     if np.isfinite(values).all():
         return []
     epoch = int(np.flatnonzero(~np.isfinite(values))[0]) + 1
-    return [
-        f"the {what} is {values[epoch - 1]} in epoch {epoch}, not a finite number (a lower learning_rate usually helps)"
-    ]
+    return [f"the {what} is {values[epoch - 1]} in epoch {epoch}, not a finite number ({remedy} usually helps)"]
 
 
-def _flat(losses: Numbers, valid: Numbers) -> list[str]:
+def _flat(losses: Numbers, valid: Numbers, remedy: str) -> list[str]:
     findings = []
     if _does_not_move(losses):
         findings.append(
             f"the training loss did not move: {losses[0]:.6g} in epoch 1, {losses[-1]:.6g} in epoch {len(losses)}; "
-            "nothing is being learned (a higher learning_rate, or a loss that does not depend on the parameters)"
+            f"nothing is being learned ({remedy}, or a loss that does not depend on the parameters)"
         )
     if _does_not_move(valid):
         findings.append(

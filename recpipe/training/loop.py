@@ -55,9 +55,9 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
     as_scorer: wraps the network, in evaluation mode and without gradients; called for every validation and at the end.
 
     Stops when the schedule's epochs are done, when `patience` epochs brought no better validation score, when the
-    time budget is spent (in the middle of an epoch if need be: what it learned counts), or at a loss that is not
-    finite. With `run.epochs` exactly so many epochs are run and none is validated. Without validation the last sound
-    epoch is kept.
+    time budget is spent (in the middle of an epoch if need be: what it learned counts), or at a loss, scores or, where
+    nothing is validated, weights that are not finite. With `run.epochs` exactly so many epochs are run and none is
+    validated. Without validation the last sound epoch is kept.
 
     With `run.checkpoints` the state is kept after an epoch, as often as they say, and a training that was killed goes
     on from the last one kept: on the CPU it ends with the same bits as an undisturbed one. A checkpoint that cannot be
@@ -81,6 +81,7 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
         for epoch in range(state.epoch + 1, last + 1):
             figures = fit.epoch(batches(state.numbers), probe=epoch == 1)
             sound = math.isfinite(figures["loss"] + figures["gradient_norm"])
+            sound = sound and (validate is not None or _is_sound(network))
             clock = time.monotonic()
             try:
                 valid = _valid(network, as_scorer, validate) if validate and sound else None
@@ -90,7 +91,7 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
             fit.tell(epoch=epoch, valid=valid, **figures)
             if not sound:
                 stopped = "non-finite loss"
-                run.report(problem=_non_finite(epoch, state.best.epoch))
+                run.report(problem=_non_finite(epoch, state.best.epoch, network))
                 break
             state.epoch, state.best = epoch, state.best.after(epoch, valid, network)
             if valid is not None and epoch - state.best.epoch >= schedule.patience:
@@ -208,15 +209,22 @@ def _valid(network: L, as_scorer: Callable[[L], S], validate: Callable[[Scorer],
         return float(validate(as_scorer(network)))
 
 
-def _non_finite(epoch: int, best_epoch: int) -> str:
+def _is_sound(network: Learner | Solver) -> bool:
+    """Whether the squares of each parameter have a finite sum: then every product of two of its vectors is finite."""
+    norms = [torch.linalg.vector_norm(parameter.detach()) for parameter in network.parameters()]
+    return all(bool(norm.square().isfinite()) for norm in norms)
+
+
+def _non_finite(epoch: int, best_epoch: int, network: Learner | Solver) -> str:
     kept = (
         f"the weights of epoch {best_epoch} are kept"
         if best_epoch
         else "nothing was learned: the weights are the initial ones"
     )
+    remedy = "A lower learning_rate" if isinstance(network, Learner) else "More regularization"
     return (
-        f"the loss or its gradient stopped being a finite number in epoch {epoch}, so training was stopped; {kept}. "
-        "A lower learning_rate is the usual remedy"
+        f"the loss, its gradient or the weights stopped being finite numbers in epoch {epoch}, so training was "
+        f"stopped; {kept}. {remedy} is the usual remedy"
     )
 
 

@@ -12,6 +12,7 @@ from recpipe.costs import Cost
 from recpipe.data.training_set import TrainingSet
 from recpipe.evaluation.evaluate import evaluate
 from recpipe.lineage import Lineage, model_node
+from recpipe.models.factors.ials import Ials
 from recpipe.models.factors.mf import Mf
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Recipe
@@ -95,6 +96,16 @@ def test_a_model_whose_loss_is_not_finite_is_kept_with_a_warning(parts):
     assert any("finite" in warning for warning in trained.warnings)
     assert trained.figures["stopped"] in {"non-finite loss", "non-finite scores"}
     assert np.isfinite(trained.scorer.scores(parts.valid.histories)).all()
+
+
+@pytest.mark.parametrize(("recipe", "remedy"), [(Mf, "a lower learning_rate"), (Ials, "more regularization")])
+def test_what_is_advised_is_a_setting_that_the_recipe_has(parts, monkeypatch, recipe, remedy):
+    def fails(self, data, run):
+        run.report(epoch=1, loss=np.nan, valid=None)
+        return Constant().fit(data, run)
+
+    monkeypatch.setattr(recipe, "fit", fails)
+    assert f"not a finite number ({remedy} usually helps)" in fitted(recipe(), parts).warnings[0]
 
 
 def test_the_seconds_before_a_kill_count_among_those_of_the_model(parts, tmp_path, monkeypatch):

@@ -48,6 +48,13 @@ def test_a_flat_validation_score_is_found_even_at_zero() -> None:
         assert "validation score did not move" in finding
 
 
+@pytest.mark.parametrize("by_gradients", [True, False])
+def test_a_remedy_is_a_setting_that_the_recipe_has(by_gradients: bool) -> None:
+    for losses in ([0.7, math.nan, 0.4], [0.7, 0.7, 0.7]):
+        (finding,) = diagnose(record(losses, [0.1, 0.2, 0.3]), by_gradients)
+        assert ("learning_rate" in finding, "regularization" in finding) == (by_gradients, not by_gradients)
+
+
 def test_two_epochs_are_too_few_to_be_called_flat() -> None:
     assert diagnose(record([0.7, 0.7], [0.1, 0.1])) == []
 

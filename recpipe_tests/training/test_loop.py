@@ -12,11 +12,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from recpipe.models.factors.bpr import Bpr
 from recpipe.recipe import Run
 from recpipe.training import loop
 from recpipe.training.batches import Stream
-from recpipe.training.loop import Batch, Learner, learn, seeded
+from recpipe.training.journal import Journal
+from recpipe.training.loop import Batch, Learner, Solver, learn, seeded
 from recpipe.training.settings import Schedule
+from recpipe_tests import worlds
 
 ROWS, WIDTH = 23, 4
 FEATURES = torch.from_numpy(np.random.default_rng(5).normal(size=(ROWS, WIDTH)).astype(np.float32))
@@ -262,6 +265,34 @@ def test_a_loss_that_is_no_number_from_the_start_leaves_the_initial_weights_and_
     assert torch.equal(learned.weight, initial)
     assert "nothing was learned" in reports.closing["problem"]
     assert reports.closing["best_epoch"] == 0
+
+
+def test_weights_that_overflow_in_the_last_step_are_not_kept_where_nothing_is_validated() -> None:
+    """One step: its loss and gradient are finite, and what it makes of the weights is not."""
+    train, journal = worlds.general().train, Journal()
+    recipe = Bpr(learning_rate=1e25, weight_decay=0.0, batch_size=len(train.interactions))
+    scorer = recipe.fit(train, Run(epochs=1, report=journal.report))
+    assert math.isfinite(journal.epochs[0]["loss"] + journal.epochs[0]["gradient_norm"])
+    assert np.isfinite(scorer.scores(train.interactions.histories())).all()
+    assert (journal.closing["stopped"], journal.closing["best_epoch"]) == ("non-finite loss", 0)
+    assert "nothing was learned" in journal.closing["problem"]
+
+
+def test_what_is_solved_for_is_not_advised_to_change_a_learning_rate() -> None:
+    class Overflowing(Solver):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def step(self, features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+            self.weight.fill_(torch.inf)
+            return targets.mean(), torch.ones(())
+
+    reports = Reports()
+    scorer = lambda network: Learned(network.weight, training=False, with_gradients=False)  # noqa: E731
+    learn(Overflowing(), batches, scorer, SCHEDULE, Run(epochs=2, report=reports))
+    assert "nothing was learned" in reports.closing["problem"]
+    assert "regularization" in reports.closing["problem"] and "learning_rate" not in reports.closing["problem"]
 
 
 class Clock:
