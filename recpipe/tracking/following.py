@@ -15,7 +15,7 @@ from recpipe.conf_files import RunSettings
 from recpipe.progress import listening, tell
 from recpipe.recipe import Recipe
 from recpipe.tracking.tracker import Tracker, Training
-from recpipe.training.journal import of_stage
+from recpipe.training.journal import Journal, of_stage
 from recpipe.yaml_files import SettingsError
 
 ABOUT_THE_WAY = frozenset({"event", "epoch", "epochs", "seconds_left", "node"})
@@ -55,7 +55,7 @@ class Following:
     def __init__(self, training: Training, openers: Mapping[str, Callable[[Training], Tracker]]) -> None:
         self.notes: list[str] = []
         self._trackers: dict[str, Tracker] = {}
-        self._heard: set[int] = set()
+        self._heard: set[tuple[str, int]] = set()
         for name, opened in openers.items():
             with _Harmless(self, name, "could not begin"):
                 self._trackers[name] = opened(training)
@@ -65,15 +65,16 @@ class Following:
         stage, row = of_stage(news)
         if news.get("event") != "training" or "epoch" not in row:
             return
-        if not stage:
-            self._heard.add(row["epoch"])
-        self._tell(row, f"{stage}/" if stage else "")
+        self._heard.add((stage, row["epoch"]))
+        self._tell(row, stage)
 
-    def end(self, rows: Sequence[Mapping[str, Any]], figures: Mapping[str, Any]) -> None:
-        """The training is done. rows: all epochs; those before a kill, which nobody heard here, are handed in now."""
-        for row in rows:
-            if row["epoch"] not in self._heard:
-                self._tell(row)
+    def end(self, journal: Journal, figures: Mapping[str, Any]) -> None:
+        """The training is done. Of the journal's epochs, those before a kill, which nobody heard here, are handed in
+        now."""
+        for stage, rows in (*journal.stages.items(), ("", journal.epochs)):
+            for row in rows:
+                if (stage, row["epoch"]) not in self._heard:
+                    self._tell(row, stage)
         self._end(figures)
 
     def end_failed(self) -> None:
@@ -87,8 +88,8 @@ class Following:
         self.notes.append(f"{name} {what} and was left out, the training was not: {type(error).__name__}: {reason}")
         tell(event="training", note=self.notes[-1])
 
-    def _tell(self, row: Mapping[str, Any], prefix: str = "") -> None:
-        figures = {prefix + name: value for name, value in row.items()
+    def _tell(self, row: Mapping[str, Any], stage: str) -> None:
+        figures = {f"{stage}/{name}" if stage else name: value for name, value in row.items()
                    if isinstance(value, int | float) and name not in ABOUT_THE_WAY}  # fmt: skip
         for name, tracker in list(self._trackers.items()):
             with _Harmless(self, name, f"failed at epoch {row['epoch']}"):

@@ -16,6 +16,7 @@ from recpipe.progress import listening, tell
 from recpipe.tracking import following
 from recpipe.tracking.following import Following, check_installed, followed
 from recpipe.tracking.tracker import Training
+from recpipe.training.journal import Journal
 from recpipe.yaml_files import SettingsError
 
 TRAINING = Training("mf", "holdout", {"recipe": "mf"}, Path("nowhere"), "1")
@@ -60,7 +61,7 @@ def test_each_tracker_hears_the_figures_of_every_epoch_and_the_end() -> None:
         trackers.hear({"event": "training", "epochs": 9, "seconds_left": 3.0, **row})
     trackers.hear({"event": "training", "note": "no epoch"})
     trackers.hear({"event": "done", "epoch": 7})
-    trackers.end(ROWS, {"best_epoch": 2})
+    trackers.end(Journal(ROWS), {"best_epoch": 2})
     trackers.end_failed()
     for each in told.values():
         assert each.epochs == [(1, {"loss": 0.5}), (2, {"loss": 0.25, "valid": 0.1})]
@@ -78,8 +79,11 @@ def test_epochs_from_before_a_kill_are_handed_in_at_the_end() -> None:
     told: dict[str, Told] = {}
     trackers = opened(told, one="")
     trackers.hear({"event": "training", **ROWS[1]})
-    trackers.end(ROWS, {})
-    assert [number for number, _ in told["one"].epochs] == [2, 1]
+    trackers.hear({"event": "training", "gmf_epoch": 2, "gmf_loss": 0.5})
+    trackers.end(Journal(ROWS, stages={"gmf": [{"epoch": 1, "loss": 0.75}, {"epoch": 2, "loss": 0.5}]}), {})
+    assert told["one"].epochs == [
+        (2, {"loss": 0.25, "valid": 0.1}), (2, {"gmf/loss": 0.5}), (1, {"gmf/loss": 0.75}), (1, {"loss": 0.5})
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -93,7 +97,7 @@ def test_a_tracker_that_fails_is_dropped_with_one_note_and_the_others_go_on(plac
         trackers = opened(told, broken=place, sound="")
         for row in ROWS:
             trackers.hear({"event": "training", **row})
-        trackers.end(ROWS, {"best_epoch": 2})
+        trackers.end(Journal(ROWS), {"best_epoch": 2})
     assert len(told["sound"].epochs) == 2 and told["sound"].ends == [{"best_epoch": 2}]
     assert len(told["broken"].epochs) == heard if "broken" in told else heard == 0
     assert trackers.notes == [

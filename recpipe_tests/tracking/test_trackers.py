@@ -15,6 +15,7 @@ from recpipe.conf_files import RunSettings
 from recpipe.models.factors.mf import Mf
 from recpipe.progress import tell
 from recpipe.tracking.following import followed
+from recpipe.training.journal import Journal
 
 EPOCHS = [
     {"epoch": 1, "loss": 0.5, "valid": 0.1, "seconds": 2.0, "peak_memory_mb": 300.0},
@@ -29,7 +30,7 @@ def follow(tracker: str, folder: Path, **settings: Any) -> None:
     with followed(Mf(embedding_size=8), "mf", "holdout", chosen, folder) as following:
         for row in EPOCHS:
             tell(event="training", epochs=2, seconds_left=0.0, **row)
-        following.end(EPOCHS, FIGURES)
+        following.end(Journal(EPOCHS), FIGURES)
     assert following.notes == []
 
 

@@ -36,7 +36,7 @@ def trained_model(context: dg.AssetExecutionContext, split: Any) -> dg.Output[Re
     trackers = followed(recipe, model, split_name, settings, making.project.tracking)
     with logged(context), trackers as following:
         trained = train(recipe, split, data, settings, epochs, making.checkpoints(), making.project.claims)
-        following.end(trained.journal.epochs, trained.figures)
+        following.end(trained.journal, trained.figures)
     return making.output(trained, trained.figures, [*trained.warnings, *following.notes])
 
 
