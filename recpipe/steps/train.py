@@ -31,7 +31,7 @@ from recpipe.scoring.store import read_scorer, write_scorer
 from recpipe.settings import Project
 from recpipe.storage import VIEWS, Missing
 from recpipe.training.health import diagnose, diagnose_scores
-from recpipe.training.journal import Journal
+from recpipe.training.journal import SENTENCES, Journal
 
 RECIPE = "recipe.json"
 LOOKED_AT = 500
@@ -129,7 +129,7 @@ def train(
     }
     findings = diagnose(journal.epochs, by_gradients=hasattr(recipe, "learning_rate"))
     warnings = [*findings, *_looked_at(scorer, parts)]
-    warnings[:0] = [closing[told] for told in ("problem", "note") if told in closing]
+    warnings[:0] = [closing[told] for told in SENTENCES if told in closing]
     return TrainedModel(recipe, scorer, journal, settings.seed, figures, tuple(warnings))
 
 

@@ -18,6 +18,7 @@ from recpipe.data.training_set import TrainingSet
 from recpipe.recipe import ROWS_A_CALL, Recipe, Run, Scorer
 from recpipe.scoring.pair_features import Films, candidates, features, places
 from recpipe.training.endings import cut_short
+from recpipe.training.journal import sentences_of
 
 MOST_SHARE = 0.2
 """Of a user's films are hidden at most, as in the split `holdout`."""
@@ -36,10 +37,19 @@ class Member:
     cut_short: bool = False
 
     @classmethod
-    def learned(cls, recipe: Recipe, train: TrainingSet, run: Run) -> Self:
-        """Fit for as long as the recipe's settings say: no validation part may choose for a member."""
+    def learned(cls, recipe: Recipe, train: TrainingSet, run: Run, name: str = "") -> Self:
+        """Fit for as long as the recipe's settings say: no validation part may choose for a member.
+
+        Of what it reports, a problem and notes are passed on, with the member's name or else the recipe's.
+        """
         closing: dict[str, Any] = {}
-        alone = replace(run, epochs=None, validate=None, checkpoints=None, report=closing.update)
+
+        def report(**numbers: Any) -> None:
+            closing.update(numbers)
+            if told := sentences_of(numbers, name or recipe.recipe_name()):
+                run.report(**told)
+
+        alone = replace(run, epochs=None, validate=None, checkpoints=None, report=report)
         given = TrainingSet(train.interactions, train.features if recipe.uses_features else None)
         return cls(recipe.fit(given, alone), train.interactions.matrix(), cut_short(closing))
 

@@ -13,6 +13,8 @@ from recpipe.recipe import silent
 from recpipe.storage import replace_text
 
 JOURNAL = "journal.json"
+SENTENCES = ("problem", "note")
+"""Closing figures for people; of several, each is kept."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Journal:
     """Hand `journal.report` to `Run`. Numbers with an `epoch` among them are a row; all others are closing figures.
 
     stages: rows of parts that are trained alone first (`training.pretraining`), by the part's name and without it.
-    listener: called with every report as it comes, for live progress. Rows up to the epoch that a training was resumed
-    from come a second time, since this journal does not know them; listeners heard them before the kill.
+    listener: called with every report as it comes, for live progress. Rows up to the epoch that a training, or a part,
+    was resumed from come a second time, since this journal does not know them; listeners heard them before the kill.
     """
 
     epochs: list[dict[str, Any]] = field(default_factory=list)
@@ -37,11 +39,9 @@ class Journal:
         elif stage:
             self.stages.setdefault(stage, []).append(row)
         else:
-            notes = [self.closing.get("note", ""), numbers.get("note", "")]
-            self.closing.update(numbers)
-            if all(notes):  # no note makes another one forgotten
-                self.closing["note"] = notes[0] if notes[1] in notes[0] else "; ".join(notes)
-        if numbers.get("epoch", math.inf) > self.closing.get("resumed_from", 0):
+            again = [name for name in SENTENCES if name in numbers and name in self.closing]
+            self.closing.update(numbers | {name: _with(numbers[name], self.closing[name]) for name in again})
+        if row.get("epoch", math.inf) > self.closing.get(f"{stage}_resumed_from" if stage else "resumed_from", 0):
             self.listener(**numbers)
 
     def seconds_left(self, epochs: int, time_budget: float | None = None) -> float | None:
@@ -77,9 +77,19 @@ def of_stage(numbers: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
     return "", dict(numbers)
 
 
+def sentences_of(numbers: Mapping[str, Any], part: str) -> dict[str, str]:
+    """The problem and the note among the numbers, if any, each with the part that it is of."""
+    return {name: f"{part}: {numbers[name]}" for name in SENTENCES if name in numbers}
+
+
 def seconds_of(row: Mapping[str, Any]) -> float:
     """What an epoch took, its validation included."""
     return float(row.get("seconds", 0.0) + row.get("valid_seconds", 0.0))
+
+
+def _with(sentence: str, before: str) -> str:
+    """One after the other, and none twice."""
+    return before if f"; {sentence};" in f"; {before};" else f"{before}; {sentence}"
 
 
 _WORDS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}

@@ -21,6 +21,7 @@ from recpipe.steps.train import TrainedModel, device, refit_epochs, train, train
 from recpipe.storage import Missing
 from recpipe.training.checkpoint import read, write
 from recpipe.training.journal import Journal
+from recpipe.training.pretraining import stage
 from recpipe.versions import code_version
 from recpipe.yaml_files import SettingsError
 
@@ -96,6 +97,19 @@ def test_a_model_whose_loss_is_not_finite_is_kept_with_a_warning(parts):
     assert any("finite" in warning for warning in trained.warnings)
     assert trained.figures["stopped"] in {"non-finite loss", "non-finite scores"}
     assert np.isfinite(trained.scorer.scores(parts.valid.histories)).all()
+
+
+def test_problems_and_notes_of_parts_trained_first_are_warnings_too(parts, monkeypatch):
+    def fails(self, data, run):
+        part = stage(run, "product", 1)
+        part.report(note="the disk is full")
+        part.report(problem="it failed")
+        run.report(problem="it failed later")
+        return Constant().fit(data, run)
+
+    monkeypatch.setattr(Mf, "fit", fails)
+    warnings = fitted(Mf(), parts).warnings
+    assert warnings[:2] == ("product: it failed; it failed later", "product: the disk is full")
 
 
 @pytest.mark.parametrize(("recipe", "remedy"), [(Mf, "a lower learning_rate"), (Ials, "more regularization")])

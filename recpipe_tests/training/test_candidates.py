@@ -10,10 +10,12 @@ import pytest
 from scipy import sparse
 
 from recpipe.data.training_set import TrainingSet
+from recpipe.models.factors.bpr import Bpr
 from recpipe.models.factors.ials import Ials
 from recpipe.models.linear.ease import Ease
 from recpipe.recipe import Run
 from recpipe.training.candidates import Examples, Leak, Member, examples, hold_back
+from recpipe.training.journal import Journal
 from recpipe_tests import worlds
 
 RUN = Run(seed=0)
@@ -86,6 +88,15 @@ def _found_first(made: Examples) -> float:
     scores = np.split(trees.predict(made.columns), np.cumsum(made.group_sizes())[:-1])
     watched = np.split(made.watched, np.cumsum(made.group_sizes())[:-1])
     return float(np.mean([hits[np.argmax(row)] for row, hits in zip(scores, watched, strict=True)]))
+
+
+def test_of_a_members_reports_its_problems_alone_are_passed_on_with_its_name() -> None:
+    train, journal = worlds.general().train, Journal()
+    wild = Bpr(learning_rate=1e25, batch_size=len(train.interactions), epochs=1)
+    Member.learned(wild, train, Run(seed=0, report=journal.report), "wild one")
+    assert not journal.epochs
+    (problem,) = journal.closing.values()
+    assert problem.startswith("wild one: ") and "nothing was learned" in problem
 
 
 def test_members_that_find_nothing_teach_nothing_and_it_is_said() -> None:

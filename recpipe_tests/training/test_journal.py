@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from recpipe.training.journal import Journal
 
 
@@ -17,11 +19,12 @@ def test_rows_are_apart_from_closing_figures_and_the_last_figure_counts() -> Non
     assert journal.closing == {"best_epoch": 1, "stopped": "epochs"}
 
 
-def test_every_note_is_kept_and_none_twice() -> None:
+@pytest.mark.parametrize("kind", ["note", "problem"])
+def test_every_note_and_problem_is_kept_and_none_twice(kind: str) -> None:
     journal = Journal()
-    for note in ("the disk is full", "the batch did not fit", "the disk is full"):
-        journal.report(note=note)
-    assert journal.closing["note"] == "the disk is full; the batch did not fit"
+    for sentence in ("gmf: the disk is full", "the batch did not fit", "the disk is full", "the batch did not fit"):
+        journal.report(**{kind: sentence})
+    assert journal.closing == {kind: "gmf: the disk is full; the batch did not fit; the disk is full"}
 
 
 def test_rows_from_before_a_kill_are_kept_and_not_told_again() -> None:
@@ -32,6 +35,18 @@ def test_rows_from_before_a_kill_are_kept_and_not_told_again() -> None:
         journal.report(epoch=epoch)
     assert [row["epoch"] for row in journal.epochs] == [1, 2, 3]
     assert heard == [{"resumed_from": 2}, {"epoch": 3}]
+
+
+def test_rows_of_a_part_from_before_a_kill_are_kept_and_not_told_again() -> None:
+    heard: list[dict[str, Any]] = []
+    journal = Journal(listener=lambda **numbers: heard.append(numbers))
+    journal.report(gmf_resumed_from=2)
+    rows = [{"gmf_epoch": epoch, "gmf_loss": 0.5} for epoch in (1, 2, 3)]
+    for row in rows:
+        journal.report(**row)
+    journal.report(epoch=1, loss=0.5)
+    assert [row["epoch"] for row in journal.stages["gmf"]] == [1, 2, 3]
+    assert heard == [{"gmf_resumed_from": 2}, rows[2], {"epoch": 1, "loss": 0.5}]
 
 
 def test_epochs_of_parts_trained_first_are_rows_of_their_own_and_come_back(tmp_path: Path) -> None:

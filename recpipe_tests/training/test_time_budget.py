@@ -96,9 +96,9 @@ def test_all_trainings_inside_a_ranker_together_have_its_budget(monkeypatch: pyt
     budgets = []
     learned = Member.learned
 
-    def seen(recipe, train, run):
+    def seen(recipe, train, run, name):
         budgets.append(run.time_budget)
-        return learned(recipe, train, run)
+        return learned(recipe, train, run, name)
 
     monkeypatch.setattr(boosted_ranker.Member, "learned", seen)
     tiny_recipe("boosted_ranker").fit(few_ratings(), Run(seed=5, time_budget=50.0))

@@ -134,7 +134,7 @@ class BoostedRanker(Recipe):
         return Cost(int(memory), seconds, 0)
 
     def _learned(self, train: TrainingSet, run: Run) -> dict[str, Member]:
-        return {name: Member.learned(self.member(name), train, run) for name in self.members}
+        return {name: Member.learned(self.member(name), train, run, name) for name in self.members}
 
     def _trees(self, told: Examples, run: Run, random: np.random.Generator) -> str:
         judging = random.random(int(told.users.max()) + 1)[told.users] < JUDGES
