@@ -82,8 +82,9 @@ def met(counts: LongArray, rows: int) -> float:
 
 
 def contrasts(shape: Shape, rows: int, size: int) -> tuple[float, float]:
-    """Bytes and CPU seconds of `Graph.contrasts` in a step of `rows` events: a block of logits, unit vectors of both
-    and their gradients; of each pair of a user of the batch with any user, and of a film of it with any film, the time.
+    """Bytes and CPU seconds of `Graph.contrast` of both sides in a step of `rows` events: a block of logits, unit
+    vectors of both and their gradients; of each pair of a user of the batch with any user, and of a film of it with any
+    film, the time.
     """
     sides = ((met(shape.lengths, rows), shape.n_users), (met(shape.counts, rows), shape.n_items))
     pairs = sum(found * side for found, side in sides)

@@ -82,19 +82,15 @@ class Graph(nn.Module):
         rows = nodes.detach().cpu().numpy()
         return rows[: self.n_users], rows[self.n_users :]
 
-    def contrasts(
-        self, views: Tensor, others: Tensor, users: Tensor, films: Tensor, temperature: float
-    ) -> tuple[Tensor, Tensor]:
-        """`info_nce` of the users and of the films, each against all nodes of its side in `others`: means a row.
+    def contrast(self, views: Tensor, others: Tensor, rows: Tensor, side: int, temperature: float) -> Tensor:
+        """`info_nce` of users or films, each against all nodes of its side in `others`: a mean a row.
 
-        views, others: [nodes × size]; users, films: int64 [rows]. Who comes several times is compared once and counted
-        as often as it comes.
+        views, others: [nodes × size]; rows: int64 [rows], users or films; side: 0 for users, 1 for films. Who comes
+        several times is compared once and counted as often as it comes.
         """
-        losses = []
-        for side, rows in ((slice(0, self.n_users), users), (slice(self.n_users, None), films)):
-            distinct, counts = rows.unique(return_counts=True)
-            losses.append(info_nce(views[side][distinct], others[side], distinct, counts, temperature))
-        return losses[0], losses[1]
+        nodes = (slice(0, self.n_users), slice(self.n_users, None))[side]
+        distinct, counts = rows.unique(return_counts=True)
+        return info_nce(views[nodes][distinct], others[nodes], distinct, counts, temperature)
 
     def triples(self, users: Tensor, films: Tensor) -> Tensor:
         """users int64 [rows], films int64 [rows × films] → the nodes of both, int64 [rows × (1 + films)]."""

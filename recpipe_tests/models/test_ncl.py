@@ -12,8 +12,10 @@ from torch import Tensor
 
 from recpipe.data.interactions import Interactions
 from recpipe.data.training_set import TrainingSet
+from recpipe.models.graphs import ncl
 from recpipe.models.graphs.ncl import Ncl, NclNetwork
 from recpipe.recipe import Run
+from recpipe.training.graph import Graph, mean_of, ranking_with_penalty
 
 WATCHED = np.array([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]], dtype=np.float32)  # user 2 and film 3 have no edge
 TRIPLES = torch.tensor([[0, 1, 2], [1, 2, 0], [0, 0, 3], [0, 1, 3]])  # user 0 and film 1 come more than once
@@ -98,6 +100,44 @@ def test_while_pretraining_there_are_no_prototypes() -> None:
         losses = [one.loss(TRIPLES[:, 0], TRIPLES[:, 1:], SEED + epoch).item() for one in (learner, without)]
         assert (losses[0] == pytest.approx(losses[1])) == (epoch < 2)
         assert bool(learner.centres.any()) == (epoch == 2)
+
+
+def test_what_has_no_weight_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    layers = Graph.layers
+
+    def seen(self: Graph, nodes: Tensor, count: int, *rest: Any) -> list[Tensor]:
+        asked.append(count)
+        return layers(self, nodes, count, *rest)
+
+    def unwanted(*_: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(Graph, "layers", seen)
+    monkeypatch.setattr(ncl, "k_means", unwanted)
+    monkeypatch.setattr(Graph, "contrast", unwanted)
+    learner = network(**SETTINGS | {"hyper_layers": 3, "structure_weight": 0.0, "prototype_weight": 0.0})
+    found = learner.loss(TRIPLES[:, 0], TRIPLES[:, 1:], SEED)
+    nodes = learner.graph.triples(TRIPLES[:, 0], TRIPLES[:, 1:])
+    final = mean_of(layers(learner.graph, learner.initial, 1))
+    torch.testing.assert_close(found, ranking_with_penalty(final, learner.initial, nodes, 0.3))
+    assert (asked, int(learner.begun)) == ([1], 1)
+
+
+def test_films_are_not_contrasted_where_their_part_has_no_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: list[int] = []
+    contrast = Graph.contrast
+
+    def seen(self: Graph, *given: Any) -> Tensor:
+        sides.append(given[3])
+        return contrast(self, *given)
+
+    monkeypatch.setattr(Graph, "contrast", seen)
+    losses = [
+        network(**SETTINGS | {"alpha": alpha}).loss(TRIPLES[:, 0], TRIPLES[:, 1:], SEED).item() for alpha in (0.0, 1e-9)
+    ]
+    assert losses[0] == pytest.approx(losses[1])
+    assert sides == [0, 0, 1]
 
 
 def test_the_scorer_has_the_first_layers_alone() -> None:

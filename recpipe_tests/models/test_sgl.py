@@ -124,6 +124,16 @@ def test_the_loss_and_its_gradient_are_those_of_the_dense_formula(views: str) ->
     torch.testing.assert_close(learner.initial.grad, dense.initial.grad)
 
 
+def test_without_weight_there_are_no_views(monkeypatch: pytest.MonkeyPatch) -> None:
+    nearly = network(alpha=1e-9).loss(TRIPLES[:, 0], TRIPLES[:, 1:], SEED)
+
+    def unwanted(*_: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(SglNetwork, "views", unwanted)
+    torch.testing.assert_close(network(alpha=0.0).loss(TRIPLES[:, 0], TRIPLES[:, 1:], SEED), nearly)
+
+
 def test_the_scorer_has_the_whole_graph() -> None:
     learner = network(dropout=0.5)
     users, items = WATCHED.nonzero()

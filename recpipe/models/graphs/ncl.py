@@ -116,25 +116,30 @@ class NclNetwork(Learner):
     def loss(self, users: Tensor, films: Tensor, seed: Tensor) -> Tensor:
         """users int64 [rows]; films int64 [rows × 2], one watched and one not; seed: of the epoch → mean per row."""
         recipe, watched = self.recipe, films[:, 0]
-        layers = self.graph.layers(self.initial, max(recipe.layers, 2 * recipe.hyper_layers))
+        even = 2 * recipe.hyper_layers if recipe.structure_weight else 0
+        layers = self.graph.layers(self.initial, max(recipe.layers, even))
         nodes = self.graph.triples(users, films)
         loss = ranking_with_penalty(mean_of(layers[: recipe.layers + 1]), self.initial, nodes, recipe.regularization)
-        of_users, of_films = self.graph.contrasts(
-            layers[2 * recipe.hyper_layers], self.initial, users, watched, recipe.temperature
-        )
-        loss = loss + recipe.structure_weight * (of_users + recipe.alpha * of_films)
+        if recipe.structure_weight:
+            structure = self.graph.contrast(layers[even], self.initial, users, 0, recipe.temperature)
+            if recipe.alpha:
+                of_films = self.graph.contrast(layers[even], self.initial, watched, 1, recipe.temperature)
+                structure = structure + recipe.alpha * of_films
+            loss = loss + recipe.structure_weight * structure
         if self._knows_prototypes(seed):
             loss = loss + recipe.prototype_weight * (self._to_prototypes(users, 0) + self._to_prototypes(watched, 1))
         return loss
 
     def _knows_prototypes(self, seed: Tensor) -> bool:
         """Whether they count in this epoch; they are found first where it has only begun."""
-        if seed != self.seed:
+        begins = bool(seed != self.seed)
+        if begins:
             self.seed.copy_(seed)
             self.begun += 1
-            if self.begun > self.recipe.pretraining:
-                self.find_prototypes()
-        return bool(self.begun > self.recipe.pretraining)
+        count = bool(self.recipe.prototype_weight) and bool(self.begun > self.recipe.pretraining)
+        if begins and count:
+            self.find_prototypes()
+        return count
 
     def find_prototypes(self) -> None:
         """The E-step, from the current embeddings and the epoch's seed."""

@@ -94,10 +94,13 @@ class SglNetwork(Learner):
     def loss(self, users: Tensor, films: Tensor, seed: Tensor) -> Tensor:
         """users int64 [rows]; films int64 [rows × 2], one watched and one not; seed: of the epoch → mean per row."""
         nodes = self.graph.triples(users, films)
-        ranking = ranking_with_penalty(self.propagated(), self.initial, nodes, self.recipe.regularization)
-        first, second = (self.propagated(view) for view in self.views(int(seed)))
-        of_users, of_films = self.graph.contrasts(first, second, users, films[:, 0], self.recipe.temperature)
-        return ranking + self.recipe.alpha * (of_users + of_films)
+        loss = ranking_with_penalty(self.propagated(), self.initial, nodes, self.recipe.regularization)
+        if self.recipe.alpha:
+            first, second = (self.propagated(view) for view in self.views(int(seed)))
+            of_users = self.graph.contrast(first, second, users, 0, self.recipe.temperature)
+            of_films = self.graph.contrast(first, second, films[:, 0], 1, self.recipe.temperature)
+            loss = loss + self.recipe.alpha * (of_users + of_films)
+        return loss
 
     def views(self, seed: int) -> tuple[list[Tensor], ...]:
         """Two views, a matrix a layer each. They follow from the seed alone, so that no checkpoint needs them."""
