@@ -115,6 +115,14 @@ def test_too_many_ratings_are_an_error_that_says_what_to_do() -> None:
         Gcmc(channels="ratings").fit(TrainingSet(many), Run())
 
 
+def test_stacked_ratings_without_a_column_each_are_an_error_that_says_what_to_do() -> None:
+    told = "embedding_size 2 has no column for each of 3 stacked ratings: set embedding_size 3 or more, or accumulation"
+    with pytest.raises(ValueError, match=told):
+        network(channels="ratings", accumulation="stack", embedding_size=2)
+    assert network(channels="ratings", accumulation="stack", embedding_size=3).blocks.any(dim=2).all()
+    network(channels="ratings", embedding_size=2)
+
+
 @pytest.mark.parametrize("channels", ["one", "ratings"])
 def test_two_fits_with_one_seed_are_equal_to_the_bit(channels: str) -> None:
     recipe = Gcmc(batch_size=3, channels=channels)

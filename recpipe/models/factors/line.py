@@ -32,9 +32,9 @@ class Line(GradientRecipe):
 
         loss = -ln σ(s[u, i]) - Σ_k ln σ(-s[u, j]) - ln σ(s[u, i]) - Σ_k ln σ(-s[v, i]),
 
-    j films that u has no edge to, v users that i has none to; a mean per event, never negative, (2 + 2k) ln 2 for each
-    order before anything is learned. With the sign that its paper's objective has, which is maximised, it would never
-    be positive, and descent would tear watched pairs apart.
+    j films that u has no edge to, v users that i has none to; a mean per event, never negative, and before anything is
+    learned (2 + 2k) ln 2 of first order and (1 + k) ln 2 of second. With the sign that its paper's objective has, which
+    is maximised, it would never be positive, and descent would tear watched pairs apart.
 
     First order: s = p[u] · q[i]. Second order: the other node is seen as context, with vectors of its own, so that
     s = p[u] · q'[i] towards films. The way back, q[i] · p'[u], shares no vector with it where no edge joins two users

@@ -113,12 +113,17 @@ class GcmcNetwork(Learner):
         watched, levels = pairs_and_levels(interactions, recipe.channels)
         self.n_users, self.n_items = watched.shape
         self.n_channels, size, (width,) = int(levels.max(initial=0)) + 1, recipe.embedding_size, recipe.layers
+        symmetric, stacked = recipe.normalisation == "symmetric", recipe.accumulation == "stack"
+        if stacked and size < self.n_channels:
+            raise ValueError(
+                f"gcmc: embedding_size {size} has no column for each of {self.n_channels} stacked ratings: set "
+                f"embedding_size {self.n_channels} or more, or accumulation: sum"
+            )
         for channel in range(self.n_channels):
             graph = Graph(_entries(watched, levels == channel))
             self.register_buffer(f"edges_{channel}", graph.weighed(torch.ones(len(graph.edges))), persistent=False)
         degrees = np.concatenate([watched.getnnz(axis=1), watched.getnnz(axis=0)])
         share = torch.from_numpy(1.0 / np.maximum(degrees, 1)).float()[:, None]
-        symmetric, stacked = recipe.normalisation == "symmetric", recipe.accumulation == "stack"
         self.register_buffer("told", share.sqrt() if symmetric else torch.ones_like(share), persistent=False)
         self.register_buffer("heard", share.sqrt() if symmetric else share, persistent=False)
         owners = torch.arange(size) * self.n_channels // size
