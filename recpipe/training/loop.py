@@ -211,8 +211,8 @@ def _valid(network: L, as_scorer: Callable[[L], S], validate: Callable[[Scorer],
 
 def _is_sound(network: Learner | Solver) -> bool:
     """Whether the squares of each parameter have a finite sum: then every product of two of its vectors is finite."""
-    norms = [torch.linalg.vector_norm(parameter.detach()) for parameter in network.parameters()]
-    return all(bool(norm.square().isfinite()) for norm in norms)
+    norms = [torch.linalg.vector_norm(parameter.detach()).float() for parameter in network.parameters()]
+    return not norms or bool(torch.stack(norms).square().isfinite().all())
 
 
 def _non_finite(epoch: int, best_epoch: int, network: Learner | Solver) -> str:

@@ -60,9 +60,9 @@ def test_it_finds_the_block_of_the_hidden_films_where_one_member_knows_it_and_th
 
 def test_a_members_problem_is_reported_with_the_members_name() -> None:
     journal = Journal()
-    members = MEMBERS | {"wild one": {"recipe": "bpr", "learning_rate": 1e25, "batch_size": 100_000, "epochs": 1}}
+    members = MEMBERS | {"wild-one": {"recipe": "bpr", "learning_rate": 1e25, "batch_size": 100_000, "epochs": 1}}
     fitted(worlds.general().train, journal, members=members)
-    assert journal.closing["problem"].startswith("wild one: ")
+    assert journal.closing["problem"].startswith("wild-one: ")
 
 
 def test_what_the_trees_split_at_is_reported_by_name() -> None:

@@ -11,7 +11,6 @@ from recpipe.data.features import Bag, ItemFeatures
 from recpipe.data.training_set import TrainingSet
 from recpipe.models.sequences.s3_rec import WEIGHTS, S3Rec, Tasks, attributes_of, drawn, segments
 from recpipe.recipe import Run
-from recpipe.training.descent import Descent
 from recpipe.training.journal import Journal
 from recpipe_tests.test_model_contract import few_ratings
 
@@ -76,16 +75,6 @@ def test_the_loss_is_the_weighed_sum_of_the_four_tasks_on_whole_windows() -> Non
     parts = {"attributes": attributes, "films": films, "hidden_attributes": hidden_attributes, "segments": apart}
     expected = sum(WEIGHTS[name] * torch.stack(terms).mean() for name, terms in parts.items())
     torch.testing.assert_close(loss, expected)
-
-
-def test_a_batch_whose_windows_are_compared_is_never_taken_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_large(*_: torch.Tensor) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory, says the test")
-
-    monkeypatch.setattr(Tasks, "loss", too_large)
-    with pytest.raises(torch.OutOfMemoryError) as raised:
-        Descent.of(tasks(), S3Rec().schedule, "cpu").step((FILMS, TARGETS))
-    assert "compared with each other" in raised.value.__notes__[0]
 
 
 def test_hidden_films_are_seen_from_both_sides_and_not_themselves() -> None:

@@ -98,8 +98,8 @@ class Asked(TorchDispatchMode):
 
 
 def test_the_loop_asks_for_a_number_every_so_many_steps_alone() -> None:
-    """Beside those: the loss and the norm of each epoch, once at its end; and on the CPU, where asking costs nothing,
-    each step's norm, which may spare the clipping."""
+    """Beside those: the loss and the norm of each epoch, once at its end, and whether the weights are finite where
+    nothing is validated; and on the CPU, where asking costs nothing, each step's norm, which may spare the clipping."""
     steps, rows = 10 * CHECK_EVERY, torch.ones(2, 3)
 
     def batches(numbers: np.random.Generator) -> Stream:
@@ -107,4 +107,4 @@ def test_the_loop_asks_for_a_number_every_so_many_steps_alone() -> None:
 
     with Asked() as asked:
         learn(Line(), batches, lambda learned: learned, Schedule(1, 0.1), Run(epochs=1))  # type: ignore[type-var]
-    assert asked.count == 10 + 2 + steps
+    assert asked.count == 10 + 3 + steps

@@ -113,10 +113,10 @@ class S3RecNetwork(NextFilmLearner):
 class Tasks(Learner):
     """attributes: which film has which, float32 [n_items × n_attributes]; vectors: g. mask: e of what is hidden.
 
-    A window's segment is compared with another window's of the batch.
+    A window's segment is compared with another window's of the batch, or of a part of it: any other will do, and a
+    window alone learns nothing from this task.
     """
 
-    divisible = False
     attributes: Tensor
 
     def __init__(self, network: S3RecNetwork, attributes: sparse.csr_matrix, recipe: S3Rec) -> None:
