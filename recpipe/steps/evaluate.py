@@ -7,7 +7,7 @@ from recpipe.evaluation.leaderboard import Leaderboard
 from recpipe.evaluation.report import EvaluationReport, TrainingRecord
 from recpipe.lineage import model_node
 from recpipe.settings import Project
-from recpipe.steps.members import scorer_on
+from recpipe.steps.members import trained_on
 from recpipe.steps.train import TrainedModel
 
 
@@ -17,8 +17,7 @@ def evaluation_report(project: Project, model: str, split: str) -> EvaluationRep
     Raises ValueError for a split without one, `Outdated` for a model that learned on an earlier version of it.
     """
     store = project.store
-    scorer = scorer_on(project, model, split)
-    trained: TrainedModel = store.read("trained_model", f"{model}|{split}")
+    trained: TrainedModel = trained_on(project, model, split)
     parts = store.read("split", split)
     if not len(parts.test):
         raise ValueError(f"the split {split!r} hides no films, so there is nothing to evaluate on; take another split")
@@ -37,7 +36,7 @@ def evaluation_report(project: Project, model: str, split: str) -> EvaluationRep
         metric=project.run().metric,
         importance=trained.journal.closing.get("importance", {}),
     )
-    return EvaluationReport.build(evaluate(scorer, parts.test, parts.train), record)
+    return EvaluationReport.build(evaluate(trained.scorer, parts.test, parts.train), record)
 
 
 def leaderboard(project: Project, split: str) -> Leaderboard:

@@ -6,6 +6,7 @@ One that learned on an earlier version has seen films that are hidden now, and i
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from recpipe.data.ids import Ids
 from recpipe.lineage import Lineage, Node, Standing, model_node
@@ -19,11 +20,19 @@ class Outdated(ValueError):
     """Artifacts that stand, and do not fit each other: one was made from an earlier version of the other."""
 
 
-def scorer_on(project: Project, model: str, split: str) -> Scorer:
-    """What a model learned on a split. Raises `Missing`, and `Outdated` for an earlier version of the split."""
+def trained_on(project: Project, model: str, split: str) -> Any:
+    """A `TrainedModel`: what a model learned on a split. Raises `Missing`, and `Outdated` for an earlier version of it.
+
+    Its class is not named here: an ensemble would be made anew with every change of how models are trained.
+    """
     node = model_node(model, split)
     _check_made_from(project, node, Node("split", split))
-    scorer: Scorer = project.store.read(node.asset, node.partition).scorer
+    return project.store.read(node.asset, node.partition)
+
+
+def scorer_on(project: Project, model: str, split: str) -> Scorer:
+    """Its scorer alone."""
+    scorer: Scorer = trained_on(project, model, split).scorer
     return scorer
 
 
