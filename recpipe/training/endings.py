@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 TIME_BUDGET = "time budget"
+"""What `stopped` says where the time was up."""
 
 
 def cut_short(closing: Mapping[str, Any]) -> bool:

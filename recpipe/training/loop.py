@@ -16,6 +16,7 @@ import torch
 from recpipe.recipe import NonFiniteScores, Run, Scorer
 from recpipe.training.checkpoint import Keeper, Unusable
 from recpipe.training.descent import Batch, Descent, Learner, Solver, Solving
+from recpipe.training.endings import TIME_BUDGET
 from recpipe.training.settings import Schedule
 from recpipe.training.state import State, identity
 
@@ -98,7 +99,7 @@ def learn(network: L, batches: Batches, as_scorer: Callable[[L], S], schedule: S
                 stopped = "patience"
                 break
             if fit.time_is_up():
-                stopped = "time budget"
+                stopped = TIME_BUDGET
                 break
             if epoch < last:
                 fit.keep()

@@ -289,8 +289,8 @@ def test_what_is_solved_for_is_not_advised_to_change_a_learning_rate() -> None:
             return targets.mean(), torch.ones(())
 
     reports = Reports()
-    scorer = lambda network: Learned(network.weight, training=False, with_gradients=False)  # noqa: E731
-    learn(Overflowing(), batches, scorer, SCHEDULE, Run(epochs=2, report=reports))
+    learn(Overflowing(), batches, lambda network: Learned(network.weight, False, False), SCHEDULE,
+          Run(epochs=2, report=reports))  # fmt: skip
     assert "nothing was learned" in reports.closing["problem"]
     assert "regularization" in reports.closing["problem"] and "learning_rate" not in reports.closing["problem"]
 
